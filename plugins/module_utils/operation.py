@@ -1,0 +1,105 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From a module's main() to an operation and back.
+
+An operation is one function, ``run(params, context) -> result``; it raises RunbookError when it cannot do what it was
+asked. ``main`` builds the context, runs it and leaves through exit_json or fail_json, never through a traceback.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.common.parameters import remove_values
+
+from . import libraries, progress, redact
+from .argspec import ArgumentSpec
+from .clock import Clock, Deadline
+from .errors import RunbookError
+from .text import json_safe
+
+SHORTEST_SECRET = 3
+
+
+@dataclass
+class Context:
+    """What an operation may know of its surroundings.
+
+    ``deadline`` bounds the whole operation; ``warn`` and ``progress`` take one line of text each and censor it.
+    """
+
+    check_mode: bool = False
+    diff: bool = False
+    clock: Clock = field(default_factory=Clock)
+    deadline: Deadline = field(default_factory=lambda: Deadline(60.0, Clock()))
+    warn: Callable[[str], None] = lambda text: None
+    progress: Callable[[str], None] = lambda text: None
+
+
+Operation = Callable[[dict[str, Any], Context], dict[str, Any]]
+
+
+def main(spec: ArgumentSpec, run: Operation, requires: Iterable[str] = ()) -> NoReturn:
+    """Run the operation as an Ansible module. ``requires`` names the PyPI packages it cannot do without.
+
+    The option ``timeout`` (seconds), where the module has one, becomes the deadline of the operation.
+    """
+    module = AnsibleModule(supports_check_mode=True, **spec.module_arguments())
+    censor = _censor(module)
+    try:
+        _refuse_short_secrets(module)
+        libraries.require(requires)
+        result = run(module.params, _context(module, censor))
+    except RunbookError as error:
+        _fail(module, error.message, error.details)
+    except Exception as error:  # the last line of defence: a defect becomes one clear line, not a traceback
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        _fail(
+            module,
+            f"defect in {module._name}: {type(error).__name__}: {censor(str(error))} "
+            f"({where.filename.rsplit('/', 1)[-1]}:{where.lineno}). Nothing more was done; please report it.",
+            {},
+        )
+    module.exit_json(**_fit(result))
+
+
+def _fit(result: dict[str, Any]) -> dict[str, Any]:
+    fitted: dict[str, Any] = redact.data(json_safe(result))
+    return fitted
+
+
+def _fail(module: AnsibleModule, message: str, details: dict[str, Any]) -> NoReturn:
+    module.fail_json(msg=redact.certain(message), **{k: v for k, v in _fit(details).items() if k != "msg"})
+
+
+def _censor(module: AnsibleModule) -> Callable[[str], str]:
+    def censor(text: str) -> str:
+        return str(remove_values(redact.certain(str(json_safe(text))), module.no_log_values))
+
+    return censor
+
+
+def _context(module: AnsibleModule, censor: Callable[[str], str]) -> Context:
+    clock = Clock()
+    return Context(
+        check_mode=module.check_mode,
+        diff=module._diff,
+        clock=clock,
+        deadline=Deadline(float(module.params.get("timeout") or 60), clock),
+        warn=lambda text: module.warn(censor(text)),
+        progress=lambda text: progress.send(censor(text)),
+    )
+
+
+def _refuse_short_secrets(module: AnsibleModule) -> None:
+    if any(len(str(value)) < SHORTEST_SECRET for value in module.no_log_values):
+        raise RunbookError(
+            f"a secret option has fewer than {SHORTEST_SECRET} characters; so short a value cannot be kept out of the "
+            "output. Check the variable it comes from: is it empty or cut?"
+        )

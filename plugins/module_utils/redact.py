@@ -1,0 +1,82 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one redaction filter between what was observed and every result, message and report.
+
+Two strengths. ``certain`` strikes out what is a secret wherever it stands: JSON Web Tokens, private keys, passwords in
+URLs, bearer and basic credentials, well-known key formats. ``observed`` is for text that comes from outside (logs, query
+text, ledger lines, boot output): it also strikes out whatever follows a secret-like name.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .text import clean, shorten
+
+STRUCK = "[redacted]"
+
+_CERTAIN: tuple[tuple[re.Pattern[str], str], ...] = (
+    (
+        re.compile(
+            r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----.{0,20000}?(?:-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----|\Z)",
+            re.S,
+        ),
+        STRUCK,
+    ),
+    (re.compile(r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"), STRUCK),
+    (re.compile(r"(?<=://)([^\s/@:'\"]{0,200}):([^\s/'\"]{1,500})@"), rf"\1:{STRUCK}@"),
+    (re.compile(r"(?i)\b(bearer|basic)(\s+)(?=[A-Za-z0-9._~+/-]*[0-9._~+/=-])[A-Za-z0-9._~+/-]{8,}=*"), rf"\1\2{STRUCK}"),
+    (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), STRUCK),
+    (re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|glpat-[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,})"), STRUCK),
+)
+
+_NAME = (
+    r"[A-Za-z0-9_.-]{0,60}(?:passw(?:or)?d|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|credentials?|authorization|cookie|session[_-]?id)[A-Za-z0-9_.-]{0,40}"
+)
+_NAMED = re.compile(
+    r"(?i)(?P<name>(?<![A-Za-z0-9_.-])" + _NAME + r"\\?[\"']?\s{0,3}(?:=>|[:=])\s{0,3})"
+    r"(?P<value>\\?\"(?:[^\"\\]|\\.){0,4000}\\?\"?|'[^']{0,4000}'?|(?:bearer|basic)\s+\S+|[^\s,;&}\]]+)"
+)
+_SQL = re.compile(r"(?i)\b(password|identified by)(\s+)'[^']{1,4000}'")
+_NOT_SECRET = re.compile(r"(?i)^[\"']?(?:null|none|true|false|unset|not set|\*+|\[redacted\]?)[\"']?$")
+
+
+def _strike_named(match: re.Match[str]) -> str:
+    value = match["value"]
+    if _NOT_SECRET.match(value):
+        return match[0]
+    quote = value[0] if value[0] in "\"'" else ""
+    return f"{match['name']}{quote}{STRUCK}{quote}"
+
+
+def certain(text: str) -> str:
+    """``text`` without what is a secret wherever it stands."""
+    for pattern, replacement in _CERTAIN:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def observed(text: bytes | str, limit: int = 2000) -> str:
+    """Text from outside, fit to be shown: decoded, without control characters and secrets, at most ``limit`` characters.
+
+    What is far beyond the limit is cut before it is searched, so that the time is bounded by the limit.
+    """
+    raw = text[: limit * 4 + 4096] if len(text) > limit * 4 + 4096 else text
+    cut = len(text) - len(raw)
+    shown = _SQL.sub(rf"\1\2'{STRUCK}'", _NAMED.sub(_strike_named, certain(clean(raw))))
+    return shorten(shown, limit) if not cut else f"{shown[:limit]}... ({cut + max(0, len(shown) - limit)} more characters)"
+
+
+def data(value: Any) -> Any:
+    """A structure of JSON types with ``certain`` applied to every text in it, keys included."""
+    if isinstance(value, str):
+        return certain(value)
+    if isinstance(value, dict):
+        return {certain(key) if isinstance(key, str) else key: data(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [data(item) for item in value]
+    return value

@@ -1,0 +1,251 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The base of every in-process twin: run a module's own main() in a forked child of the worker.
+
+A module task costs a process start, a zip and imports. Here the module is imported once, in the parent, before workers
+fork; the action plugin of the same name forks its worker and lets the child *be* the module. An abort in C code, a hang
+or a changed environment stays in that child. Where this cannot work, the ordinary path is taken and the reason is told
+at -vvv. All private names of ansible-core that this relies on are imported here, in one try.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import selectors
+import signal
+import sys
+import time
+from types import ModuleType
+from typing import Any, NoReturn
+
+from ansible import constants as C
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.sre.runbooks.plugins.module_utils import libraries, progress
+
+try:
+    from ansible.module_utils import _internal
+    from ansible.module_utils.common.json import Direction, get_module_decoder
+    from ansible.module_utils.testing import patch_module_args
+
+    _CORE_ERROR = ""
+except ImportError as _error:
+    _CORE_ERROR = f"this ansible-core lacks {_error}"
+
+MODULES = "ansible_collections.sre.runbooks.plugins.modules."
+SWITCH = "runbooks_in_process"
+PROGRESS = b"\0"
+NEW_TEXT_SECONDS = 1.0
+SAME_TEXT_SECONDS = 30.0
+
+display = Display()
+
+
+def in_process(name: str) -> type[ActionBase]:
+    """The action plugin class for the module that has the last part of ``name`` (the twin passes its __name__)."""
+    module_name = name.rsplit(".", 1)[-1]
+    module, problem = _import_module(module_name)
+    return type("ActionModule", (InProcessAction,), {"library": module, "problem": problem})
+
+
+def _import_module(module_name: str) -> tuple[ModuleType | None, str]:
+    # An exception here would end the whole run, so any error of the module's import is kept, and told when it is used.
+    try:
+        return importlib.import_module(MODULES + module_name), ""
+    except Exception as error:
+        return None, f"{module_name} cannot be imported in the controller: {type(error).__name__}: {error}"
+
+
+class InProcessAction(ActionBase):  # type: ignore[misc]
+    """Runs ``library.main()`` in a fork of the worker, or hands the task over to the ordinary path."""
+
+    _supports_check_mode = True
+    _supports_async = True
+
+    library: ModuleType | None = None
+    problem = ""
+
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        variables = task_vars or {}
+        reason = self._reason_for_a_process(variables)
+        if reason:
+            display.vvv(f"{self._task.action}: ordinary module process, because {reason}", host=_host(variables))
+            return self._ordinary_path(variables)
+        result: dict[str, Any] = super().run(tmp, variables)
+        result.update(self._in_child(variables))
+        return result
+
+    def _ordinary_path(self, variables: dict[str, Any]) -> dict[str, Any]:
+        normal = self._shared_loader_obj.action_loader.get(
+            "ansible.legacy.normal",
+            task=self._task,
+            connection=self._connection,
+            play_context=self._play_context,
+            loader=self._loader,
+            templar=self._templar,
+            shared_loader_obj=self._shared_loader_obj,
+        )
+        outcome: dict[str, Any] = normal.run(task_vars=variables)
+        return outcome
+
+    def _reason_for_a_process(self, variables: dict[str, Any]) -> str:
+        """Why the task needs a process of its own; empty when it can run here."""
+        target = _target_variables(variables, self._task.delegate_to)
+        if self.library is None:
+            return self.problem
+        if _CORE_ERROR:
+            return _CORE_ERROR
+        if sys.platform == "darwin":
+            return "network calls after a fork abort on macOS"
+        absent = libraries.missing(getattr(self.library, "REQUIRES", ()))
+        if absent:
+            return f"the controller's Python lacks {', '.join(absent)}"
+        if self._connection.transport != "local":
+            return f"the connection is {self._connection.transport}"
+        if self._connection.become is not None:
+            return "become is asked for"
+        if self._task.async_val:
+            return "async is asked for"
+        if not boolean(self._templar.template(variables.get(SWITCH, True))):
+            return f"{SWITCH} is false"
+        return self._reason_interpreter(target)
+
+    def _reason_interpreter(self, target: dict[str, Any]) -> str:
+        wanted = target.get("ansible_python_interpreter") or C.config.get_config_value("INTERPRETER_PYTHON")
+        wanted = str(self._templar.template(wanted) or "auto")
+        if wanted.startswith("auto") or wanted == sys.executable:
+            return ""
+        return f"the interpreter {wanted} is asked for, the controller runs {sys.executable}"
+
+    def _in_child(self, variables: dict[str, Any]) -> dict[str, Any]:
+        arguments = dict(self._task.args)
+        self._update_module_args(self._task.action, arguments, variables)
+        environment: dict[str, Any] = {}
+        self._compute_environment_string(environment)
+        silent = bool(self._task.no_log)
+        read_end, write_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(read_end)
+            _be_the_module(self.library, arguments, environment, write_end)
+        os.close(write_end)
+        waited = False
+        try:
+            lines = _read(read_end, None if silent else _Printer(_host(variables)))
+            _, wait_status = os.waitpid(pid, 0)
+            waited = True
+        finally:
+            os.close(read_end)
+            if not waited:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+        return _result(lines, os.waitstatus_to_exitcode(wait_status), str(self._task.action))
+
+
+def _be_the_module(module: Any, arguments: dict[str, Any], environment: dict[str, Any], write_end: int) -> NoReturn:
+    """The child: run main() with standard output going to the worker, then end without returning into its stack."""
+    try:
+        gc.disable()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number in (signal.SIGALRM, signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        os.environ.update({key: str(value) for key, value in environment.items()})
+        _internal.is_controller = False
+        pipe = os.fdopen(write_end, "w", encoding="utf-8", errors="replace", buffering=1)
+        sys.stdout = pipe
+
+        def send(text: str) -> None:
+            pipe.write("\0" + " ".join(text.split()) + "\n")
+            pipe.flush()
+
+        progress.send = send
+        with contextlib.suppress(SystemExit), patch_module_args(arguments):
+            module.main()
+        pipe.flush()
+    except BaseException as error:
+        # main() catches all; what arrives here is a defect of the hand-over itself, and must still become a result
+        with contextlib.suppress(Exception):
+            os.write(write_end, (json.dumps({"failed": True, "msg": f"in-process child: {error!r}"}) + "\n").encode())
+    finally:
+        os._exit(0)
+
+
+class _Printer:
+    """Progress lines on standard error: at most one a second, an unchanged text every 30 s."""
+
+    def __init__(self, host: str) -> None:
+        self._prefix = f"[{host}] "
+        self._last_text = ""
+        self._last_time = 0.0
+        self._held = ""
+
+    def show(self, text: str) -> None:
+        self._held = text
+        self.flush()
+
+    def flush(self) -> None:
+        pause = SAME_TEXT_SECONDS if self._held == self._last_text else NEW_TEXT_SECONDS
+        now = time.monotonic()
+        if self._held and (not self._last_time or now - self._last_time >= pause):
+            display.display(self._prefix + self._held, stderr=True)
+            self._last_text, self._last_time, self._held = self._held, now, ""
+
+
+def _read(read_end: int, printer: _Printer | None) -> list[bytes]:
+    """All lines the child writes until it ends, without the progress lines, which are shown as they come."""
+    lines: list[bytes] = []
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(read_end, selectors.EVENT_READ)
+        while True:
+            if not selector.select(timeout=NEW_TEXT_SECONDS):
+                if printer:
+                    printer.flush()
+                continue
+            piece = os.read(read_end, 1 << 16)
+            if not piece:
+                break
+            *complete, rest = (rest + piece).split(b"\n")
+            for line in complete:
+                if not line.startswith(PROGRESS):
+                    lines.append(line)
+                elif printer:
+                    printer.show(line[1:].decode("utf-8", errors="replace"))
+    lines.append(rest)
+    return lines
+
+
+def _result(lines: list[bytes], exit_code: int, action: str) -> dict[str, Any]:
+    """The last JSON object among the lines, or a failure that says how the child ended."""
+    decoder = get_module_decoder("legacy", Direction.MODULE_TO_CONTROLLER)
+    for line in reversed(lines):
+        if line.lstrip().startswith(b"{"):
+            try:
+                data: dict[str, Any] = json.loads(line, cls=decoder)
+            except ValueError:
+                continue
+            return {key: value for key, value in data.items() if not key.startswith("_ansible_")}
+    if exit_code < 0:
+        ended = f"ended by signal {-exit_code} ({signal.strsignal(-exit_code)})"
+    else:
+        ended = f"ended with code {exit_code}"
+    return {"failed": True, "msg": f"{action} {ended} before it gave a result; whether it changed anything is not known."}
+
+
+def _target_variables(variables: dict[str, Any], delegate_to: str | None) -> dict[str, Any]:
+    if not delegate_to:
+        return variables
+    delegated: dict[str, Any] = variables.get("ansible_delegated_vars", {}).get(delegate_to, {})
+    return delegated
+
+
+def _host(variables: dict[str, Any]) -> str:
+    return str(variables.get("inventory_hostname", "localhost"))
