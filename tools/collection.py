@@ -54,7 +54,7 @@ def copy(target: Path, exclude: tuple[str, ...] = ()) -> None:
 def galaxy(*args: str) -> None:
     """Run ansible-galaxy of this environment; its own words are shown when it fails, and the program ends."""
     command = [str(Path(sys.executable).with_name("ansible-galaxy")), "collection", *args]
-    environment = os.environ | {"ANSIBLE_CONFIG": os.devnull, "ANSIBLE_LOCALHOST_WARNING": "false"}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
     done = subprocess.run(command, cwd=BUILD, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Make or refresh the project's virtual environment; nothing is done when it is up to date.
 
-    python3 tools/venv.py            run-time and lab packages (all that `make demo` needs)
-    python3 tools/venv.py --dev      the development tools as well
+    python3 tools/environment.py            run-time and lab packages (all that `make demo` needs)
+    python3 tools/environment.py --dev      the development tools as well
 
 Versions come from constraints.txt. A stamp in the environment holds a checksum of the constraints, the requirement
 files, the interpreter and the place of the checkout, so that a second call costs a few hundredths of a second.
