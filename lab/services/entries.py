@@ -127,17 +127,21 @@ def _entry(node: Any) -> Entry:
     kind = _text(node, "type") if isinstance(node, dict) else None
     if kind not in ("OrderAccepted", "Fill"):
         raise _Skipped
-    at = node.get("at")
-    head = (
-        _present(instant.parse(at) if isinstance(at, str) else None),
-        *(_present(_text(node, field)) for field in ("accountId", "orderId", "symbol", "side")),
+    text = node.get("at")
+    at = _present(instant.parse(text) if isinstance(text, str) else None)
+    account_id, order_id, symbol, side = (
+        _present(_text(node, field)) for field in ("accountId", "orderId", "symbol", "side")
     )
-    if head[-1] not in SIDES:
-        raise BadSide(f"No enum constant Side.{head[-1]}")
+    if side not in SIDES:
+        raise BadSide(f"No enum constant Side.{side}")
     if kind == "OrderAccepted":
-        return OrderAccepted(*head)
+        return OrderAccepted(at, account_id, order_id, symbol, side)
     return Fill(
-        *head,
+        at=at,
+        account_id=account_id,
+        order_id=order_id,
+        symbol=symbol,
+        side=side,
         delta=_present(_long(node, "filledQtyDelta")),
         total=_present(_long(node, "filledQtyTotal")),
         price=_long(node, "price"),

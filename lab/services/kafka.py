@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import Any
 
 from confluent_kafka import KafkaError
@@ -22,12 +23,18 @@ def client_settings(client_id: str, title: str) -> dict[str, Any]:
     if not any(_resolves(server) for server in servers.split(",")):
         raise ValueError(f"No resolvable bootstrap urls given in bootstrap.servers (KAFKA_BOOTSTRAP_SERVERS={servers})")
 
+    last_warning = float("-inf")
+
     def on_error(error: KafkaError) -> None:
+        """One line a second at most: an absent broker is tried many times a second."""
+        nonlocal last_warning
+        if time.monotonic() - last_warning < 1:
+            return
+        last_warning = time.monotonic()
+        text = error.str()
         if error.code() in CONNECTION_ERRORS:
-            reason = f"Connection to node could not be established. Node may not be available. ({error.str()})"
-            log.line("WARN", "org.apache.kafka.clients.NetworkClient", f"[{title}] {reason}")
-        else:
-            log.line("WARN", "org.apache.kafka.clients.NetworkClient", f"[{title}] {error.str()}")
+            text = f"Connection to node could not be established. Node may not be available. ({text})"
+        log.line("WARN", "org.apache.kafka.clients.NetworkClient", f"[{title}] {text}")
 
     return {
         "bootstrap.servers": servers,
