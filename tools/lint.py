@@ -48,6 +48,7 @@ def gates() -> list[Gate]:
         Gate("sanity", BIN / "python", ["tools/sanity.py"]),
         Gate("ansible-lint", BIN / "ansible-lint", ["--offline", "--strict", "-q"], inventory),
         Gate("antsibull-docs", BIN / "antsibull-docs", docs),
+        Gate("docs", BIN / "python", ["tools/docs.py", "--check"]),
         Gate("mypy", BIN / "mypy", [f"--package={package}" for package in typed]),
         Gate("ruff", BIN / "ruff", ["check", "."]),
         Gate("ruff-format", BIN / "ruff", ["format", "--check", "."]),

@@ -122,16 +122,16 @@ def action_group(root: Path) -> Iterator[Problem]:
     path = root / "meta" / "runtime.yml"
     groups = (load(path) or {}).get("action_groups") or {}
     relative = path.relative_to(root)
-    if list(groups) != ["all"]:
-        yield Problem(relative, f"must have exactly one action group, named all; it has {sorted(groups) or 'none'}")
+    if list(groups) != ["runbooks"]:
+        yield Problem(relative, f"must have exactly one action group, named runbooks; it has {sorted(groups) or 'none'}")
         return
-    listed, wanted = groups["all"] or [], sorted(plugins(root, "modules"))
+    listed, wanted = groups["runbooks"] or [], sorted(plugins(root, "modules"))
     for name in sorted(set(wanted) - set(listed)):
-        yield Problem(relative, f"action group all lacks the module {name}")
+        yield Problem(relative, f"action group runbooks lacks the module {name}")
     for name in sorted(set(listed) - set(wanted)):
-        yield Problem(relative, f"action group all names {name}, which is no module here")
+        yield Problem(relative, f"action group runbooks names {name}, which is no module here")
     if set(listed) == set(wanted) and listed != wanted:
-        yield Problem(relative, "action group all must list each module once, in alphabetical order")
+        yield Problem(relative, "action group runbooks must list each module once, in alphabetical order")
 
 
 @rule
