@@ -75,7 +75,8 @@ def main() -> None:
     parser.add_argument("options", nargs="*", help="handed on to ansible-test sanity (after --), such as --test import")
     args = parser.parse_args()
     home = prepare_home()
-    content = collection.BUILD / f"sanity-{sys.version_info[0]}.{sys.version_info[1]}" / collection.NAME
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    content = collection.BUILD / f"sanity-{version}" / collection.NAME
     collection.copy(content, exclude=NOT_CHECKED)
     # A repository of its own: ansible-test would else find the checkout's, which ignores everything under .build.
     subprocess.run(["git", "init", "--quiet", "."], cwd=content, check=True)
@@ -83,13 +84,26 @@ def main() -> None:
     interpreter = Path(os.path.realpath(sys.executable)).parent
     path = os.pathsep.join([str(Path(sys.executable).parent), str(interpreter), "/usr/bin", "/bin"])
     environment = os.environ | {"HOME": str(home), "PATH": path}
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     program = str(Path(sys.executable).with_name("ansible-test"))
     command = [program, "sanity", "--python", version, "--color", "no", *args.options]
-    try:
-        done = subprocess.run(command, cwd=content, env=environment, check=False, timeout=LIMIT_SECONDS)
-    except subprocess.TimeoutExpired:
-        sys.exit(f"ansible-test sanity did not end within {LIMIT_SECONDS} seconds")
+    log = collection.BUILD / f"sanity-{version}.log"
+    with log.open("w+", encoding="utf-8", errors="replace") as output:
+        try:
+            done = subprocess.run(
+                command,
+                cwd=content,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                check=False,
+                timeout=LIMIT_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            sys.exit(f"ansible-test sanity did not end within {LIMIT_SECONDS} seconds; what it said: {log}")
+        output.seek(0)
+        if done.returncode:
+            print(*(line for line in output if line.startswith(("ERROR", "FATAL"))), f"all of it: {log}", sep="")
     sys.exit(done.returncode)
 
 
