@@ -1,0 +1,26 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's secrets: made at the first start, one file each, readable by their owner only."""
+
+from __future__ import annotations
+
+import secrets
+
+from lab.layout import Paths, ports, write_private
+
+KAFKA_USERS = {
+    "admin": "kafka_admin_password",
+    "lag-reader": "kafka_lag_reader_password",
+    "no-acl": "kafka_no_acl_password",
+}
+NAMES = ("jwt_hs256_secret", "postgres_password", "backoffice_db_password", *KAFKA_USERS.values())
+
+
+def ensure(paths: Paths) -> None:
+    """Make the secrets that are missing, and the password file for PostgreSQL clients."""
+    for name in NAMES:
+        if not paths.secret_file(name).exists():
+            write_private(paths.secret_file(name), secrets.token_urlsafe(32))
+    users = {"postgres": "postgres_password", "backoffice": "backoffice_db_password"}
+    lines = [f"127.0.0.1:{ports()['postgresql']}:*:{user}:{paths.secret(name)}\n" for user, name in users.items()]
+    write_private(paths.secret_file("pgpass"), "".join(lines))

@@ -1,0 +1,51 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What another program needs to connect to the lab: the variables of ``lab env``."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+
+from lab import jars, java, postgres, programs
+from lab.layout import REPOSITORY, LabError, Paths, address, ports
+from lab.probes import ACCOUNT
+
+
+def variables(paths: Paths) -> dict[str, str]:
+    """URLs, ports, credential files and tools by variable name. LabError when the lab was never started."""
+    if not paths.supervisord_conf.exists():
+        raise LabError("the lab was never started: there is nothing to connect to yet; start it with `make lab`")
+    known = {
+        "SRE_LAB_DIR": str(paths.root),
+        "BACKOFFICE_URL": f"http://{address('backoffice')}",
+        "BACKOFFICE_ACCOUNT_ID": ACCOUNT,
+        "BACKOFFICE_LEDGER_PATH": str(paths.ledger),
+        "BACKOFFICE_COMMAND": shlex.join(["env", f"PYTHONPATH={REPOSITORY}", *programs.service_command("backoffice")]),
+        "BACKOFFICE_REPLAY_PORT": str(ports()["replay"]),
+        "GATEWAY_URL": f"http://{address('gateway')}",
+        "JWT_HS256_SECRET_FILE": str(paths.secret_file("jwt_hs256_secret")),
+        "KAFKA_BOOTSTRAP_SERVERS": address("kafka"),
+        "KAFKA_SASL_BOOTSTRAP_SERVERS": address("kafka_sasl"),
+        "KAFKA_SSL_BOOTSTRAP_SERVERS": address("kafka_ssl"),
+        "KAFKA_CA_FILE": str(paths.ca_file),
+        "KAFKA_CREDENTIALS_DIR": str(paths.secrets),
+        "PGHOST": "127.0.0.1",
+        "PGPORT": str(ports()["postgresql"]),
+        "PGUSER": "postgres",
+        "PGDATABASE": "backoffice",
+        "PGPASSFILE": str(paths.secret_file("pgpass")),
+        "SUPERVISOR_SOCKET": str(paths.supervisor_sock),
+        "SUPERVISOR_CONFIG": str(paths.supervisord_conf),
+    }
+    engine = java.recorded(paths)
+    if engine:
+        known |= {"JAVA": str(engine), "KAFKA_LIBS": f"{jars.libs()}/*"}
+    with suppress(postgres.MissingPostgres):
+        known["PSQL"] = str(postgres.wheel_bin() / "psql")
+    return known
+
+
+def exports(paths: Paths) -> str:
+    """The variables as lines for a shell to evaluate."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables(paths).items())

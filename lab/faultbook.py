@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which faults are in the lab: putting them in, taking them out again, and proof of health afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Protocol
+
+from lab import control, probes, supervisor
+from lab.layout import LabError, Paths, write_private
+from lab.progress import say
+
+HEALTHY_SECONDS = 90
+
+
+class Fault(Protocol):
+    """A fault of lab.faults."""
+
+    @property
+    def summary(self) -> str: ...
+
+    def apply(self) -> None: ...
+
+    def undo(self) -> None: ...
+
+
+def catalogue() -> Mapping[str, Fault]:
+    """All faults by name."""
+    from lab.faults import FAULTS
+
+    return FAULTS
+
+
+def active(paths: Paths) -> dict[str, str]:
+    """Faults that are in the lab, in the order in which they were put in: name to time (UTC, ISO)."""
+    try:
+        recorded: dict[str, str] = json.loads(paths.faults_json.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise LabError(
+            f"{paths.faults_json} is not JSON; undo what was done by hand, remove it, and run `make lab`"
+        ) from None
+    return recorded
+
+
+def put_in(paths: Paths, name: str) -> None:
+    """Put one fault in; what was done is undone when it fails half-way."""
+    faults = catalogue()
+    if name not in faults:
+        raise LabError(f"no fault {name!r}; there are {', '.join(faults)}")
+    now = active(paths)
+    if name in now:
+        raise LabError(
+            f"fault {name} is in the lab already, since {now[name]}; `make lab-heal FAULT={name}` takes it out"
+        )
+    if not control.is_up() and not now:
+        raise LabError("the lab is not up: a fault needs a healthy lab; start it with `make lab`")
+    _record(paths, {**now, name: datetime.now(UTC).isoformat(timespec="seconds")})
+    try:
+        faults[name].apply()
+    except BaseException:
+        say(f"fault {name} could not be put in: undoing it")
+        faults[name].undo()
+        _record(paths, now)
+        raise
+    say(f"fault {name} is in: {faults[name].summary}")
+
+
+def heal(paths: Paths, name: str | None = None) -> None:
+    """Take out one fault, or all in reverse order; with none left, prove that the lab is healthy."""
+    if not supervisor.running(paths):
+        raise LabError("the lab is down: `make lab` starts it, and takes out the faults that are left in it")
+    now = active(paths)
+    if name is not None and name not in now:
+        raise LabError(f"fault {name!r} is not in the lab; active: {', '.join(now) or 'none'}")
+    faults = catalogue()
+    for each in [name] if name else list(reversed(now)):
+        if each in faults:
+            faults[each].undo()
+        del now[each]
+        _record(paths, now)
+        say(f"fault {each} is out")
+    if now:
+        say(f"still in the lab: {', '.join(now)}")
+        return
+    prove_healthy(paths)
+    say("healed: every program runs, orders flow through gateway, Kafka and BackOffice")
+
+
+def prove_healthy(paths: Paths) -> None:
+    """Start what does not run and wait until data flows; LabError lists what is wrong otherwise."""
+    for program in supervisor.programs_info(paths):
+        control.start(program)
+    wrong: list[str] = []
+
+    def healthy() -> bool:
+        wrong[:] = probes.trouble(paths)
+        return not wrong
+
+    try:
+        control.wait_until(healthy, HEALTHY_SECONDS, "lab healthy")
+    except LabError as error:
+        raise LabError(f"{error}: {'; '.join(wrong)}") from None
+
+
+def _record(paths: Paths, faults: Mapping[str, str]) -> None:
+    write_private(paths.faults_json, json.dumps(dict(faults), indent=1) + "\n")

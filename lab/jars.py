@@ -1,0 +1,193 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kafka's jars: pinned with their checksums in kafka.lock, downloaded once, kept in the cache.
+
+``python -m lab.jars`` resolves the version below anew and rewrites the lock file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lab.layout import LabError, cache_folder
+from lab.progress import Download, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from contextlib import AbstractContextManager
+
+    from jgo.maven import MavenContext
+
+    Follow = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+VERSION = "4.3.1"
+LOCK = Path(__file__).parent / "kafka.lock"
+_ROOTS = (
+    f"org.apache.kafka:kafka_2.13:{VERSION}",
+    f"org.apache.kafka:kafka-tools:{VERSION}",
+    "org.slf4j:slf4j-simple:1.7.36",
+)
+# Kafka Connect with its web server is half of the download, and neither the broker nor the group command loads it.
+_UNUSED = re.compile(
+    r"org\.apache\.kafka:connect-|org\.(glassfish|eclipse\.jetty|codehaus\.plexus|javassist|apache\.maven)|jakarta\.|javax\."
+    r"|com\.sun\.activation|io\.(swagger|github\.classgraph)|.*:(scala-reflect|jackson-(jakarta|module)-)"
+)
+_AT_ONCE = 8
+_TRIES = 3
+_STALL_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Jar:
+    """One line of the lock file."""
+
+    group: str
+    artifact: str
+    version: str
+    size: int
+    sha256: str
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.artifact}-{self.version}.jar"
+
+    def matches(self, path: Path) -> bool:
+        """True when the file is there, whole, and the one that was pinned."""
+        try:
+            if path.stat().st_size != self.size:
+                return False
+            with path.open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest() == self.sha256
+        except FileNotFoundError:
+            return False
+
+
+def parse(lock: str) -> list[Jar]:
+    """The jars of a lock file: ``sha256 size group:artifact:version`` a line. LabError names a bad line."""
+    jars = []
+    for number, line in enumerate(lock.splitlines(), start=1):
+        if not line or line.startswith("#"):
+            continue
+        found = re.fullmatch(r"([0-9a-f]{64}) +(\d+) ([^:\s]+):([^:\s]+):([^:\s]+)", line)
+        if not found:
+            raise LabError(
+                f"{LOCK.name} line {number}: expected `sha256 size group:artifact:version`, found {line[:60]!r}"
+            )
+        jars.append(Jar(found[3], found[4], found[5], int(found[2]), found[1]))
+    return jars
+
+
+def libs() -> Path:
+    """The folder with exactly the jars of the lock file (made by ``ensure``)."""
+    return cache_folder("kafka", VERSION) / f"libs-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
+
+
+def ensure() -> Path:
+    """The folder with all jars, each checked when it was downloaded; downloads what is missing. LabError."""
+    folder = libs()
+    if folder.is_dir():
+        return folder
+    jars = parse(LOCK.read_text(encoding="utf-8"))
+    draft = folder.with_name(f"{folder.name}.partial")
+    try:
+        draft.mkdir(parents=True, exist_ok=True)
+        missing = [jar for jar in jars if not jar.matches(draft / jar.file_name)]
+        if missing:
+            _download(missing, draft)
+        shutil.rmtree(draft / "m2", ignore_errors=True)
+        draft.replace(folder)
+    except OSError as error:
+        raise LabError(
+            f"Kafka {VERSION} cannot be kept in {folder.parent}: {error.strerror}; free space or set XDG_CACHE_HOME"
+        ) from None
+    return folder
+
+
+def _download(jars: list[Jar], folder: Path) -> None:
+    total = sum(jar.size for jar in jars)
+    say(f"downloading Kafka {VERSION}: {len(jars)} jars, {total / 1e6:.0f} MB, kept in {folder.parent}")
+    progress = Download(f"Kafka {VERSION}", total)
+
+    @contextmanager
+    def follow(_name: str, _size: int) -> Iterator[Callable[[int], None]]:
+        yield progress.add
+
+    context = _maven(folder / "m2", follow)
+    pool = ThreadPoolExecutor(_AT_ONCE)
+    try:
+        for future in [pool.submit(_fetch, context, jar, folder) for jar in jars]:
+            future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    progress.finish()
+
+
+def _fetch(context: MavenContext, jar: Jar, folder: Path) -> None:
+    import requests
+
+    artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
+    for attempt in range(1, _TRIES + 1):
+        try:
+            if artifact.cached_path:
+                artifact.cached_path.unlink(missing_ok=True)  # a half-written one of an earlier try
+            path = artifact.resolve()
+        except (requests.exceptions.RequestException, RuntimeError) as error:
+            if attempt < _TRIES:
+                time.sleep(attempt)
+                continue
+            raise _no_network(jar, error) from None
+        if not jar.matches(path):
+            raise LabError(
+                f"{jar.file_name} is not the file that {LOCK.name} pins (checksum differs): nothing was started"
+            )
+        path.replace(folder / jar.file_name)
+        return
+
+
+def _no_network(jar: Jar, error: Exception) -> LabError:
+    import requests
+
+    reach = isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.Timeout)
+    what = (
+        "no network: Maven Central cannot be reached"
+        if reach
+        else f"Maven Central gave no usable answer ({type(error).__name__})"
+    )
+    return LabError(f"{what} for {jar.file_name}; Kafka is downloaded once, try again when the network is there")
+
+
+def _maven(repository: Path, follow: Follow | None = None) -> MavenContext:
+    from jgo.maven import MavenContext, PythonResolver
+
+    logging.getLogger("jgo").setLevel(logging.ERROR)
+    return MavenContext(PythonResolver(progress_callback=follow), repo_cache=repository, timeout=_STALL_SECONDS)
+
+
+def update_lock() -> None:
+    """Resolve the roots, download everything and write the lock file."""
+    context = _maven(cache_folder("kafka", VERSION) / "m2")
+    root, nodes = context.resolver.get_dependency_list([context.create_dependency(text) for text in _ROOTS])
+    lines = []
+    for artifact in (node.dep.artifact for node in (*root.children, *nodes)):
+        name = f"{artifact.groupId}:{artifact.artifactId}:{artifact.version}"
+        if not _UNUSED.match(name):
+            content = artifact.resolve().read_bytes()
+            lines.append(f"{hashlib.sha256(content).hexdigest()} {len(content):>9} {name}\n")
+    header = "# Jars of the lab's Kafka: sha256, size in bytes, coordinates. Written by `python -m lab.jars`.\n"
+    LOCK.write_text(header + "".join(sorted(lines, key=lambda line: line.split()[2])), encoding="utf-8")
+    say(f"{LOCK.name}: {len(lines)} jars")
+
+
+if __name__ == "__main__":
+    update_lock()

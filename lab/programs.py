@@ -1,0 +1,133 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's programs: their commands, their environment files, their ports."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from lab import kafka
+from lab.layout import REPOSITORY, LabError, Paths, address, ports, write_private
+from lab.postgres import Server
+from lab.supervisor import Program
+
+SERVICES = ("backoffice", "gateway", "market")
+PORTS: Mapping[str, Sequence[str]] = {
+    "postgresql": ("postgresql",),
+    "kafka": ("kafka", "kafka_sasl", "kafka_ssl", "kafka_controller"),
+    "backoffice": ("backoffice",),
+    "gateway": ("gateway",),
+    "market": (),
+}
+# What a program cannot run without: it is left out when one of these is.
+NEEDS: Mapping[str, Sequence[str]] = {"backoffice": ("postgresql",), "market": ("gateway", "kafka")}
+_OWN_PYTHON = REPOSITORY / ".venv" / "bin" / "python"
+_LAUNCHER = Path(__file__).parent / "launch.py"
+
+
+def interpreter() -> str:
+    """The Python that runs the lab: the project's environment, whoever calls."""
+    return str(_OWN_PYTHON) if _OWN_PYTHON.exists() else sys.executable
+
+
+def service_command(name: str) -> list[str]:
+    """Command of a reference service; it needs PYTHONPATH=<repository> in its environment."""
+    return [interpreter(), "-m", f"lab.services.{name}"]
+
+
+def check_services() -> None:
+    """LabError naming the first reference service whose module is not there."""
+    for name in SERVICES:
+        if importlib.util.find_spec(f"lab.services.{name}") is None:
+            raise LabError(f"{name}: the module lab.services.{name} is missing from {REPOSITORY}")
+
+
+def launched(paths: Paths, name: str, command: Sequence[str]) -> list[str]:
+    """The command, started with the environment files of the program."""
+    files = [str(paths.env_file(name)), str(paths.override_file(name))]
+    return [interpreter(), "-I", str(_LAUNCHER), *files, "--", *command]
+
+
+def table(paths: Paths, server: Server | None, kafka_command: Sequence[str] | None) -> list[Program]:
+    """The programs in the order of their start; a part that is left out is given as None."""
+    programs = []
+    if server:
+        programs.append(
+            Program(
+                "postgresql", server.command(), server.home, account=server.account, stop_signal="INT", stop_seconds=30
+            )
+        )
+    if kafka_command:
+        programs.append(Program("kafka", launched(paths, "kafka", kafka_command), paths.kafka, stop_seconds=45))
+    programs += [Program(name, launched(paths, name, service_command(name)), paths.services) for name in SERVICES]
+    return programs
+
+
+def environments(paths: Paths) -> dict[str, dict[str, str]]:
+    """The base environment of each program that reads one."""
+    common = {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
+    secret = {"JWT_HS256_SECRET": paths.secret("jwt_hs256_secret")}
+    stream = {"KAFKA_BOOTSTRAP_SERVERS": address("kafka"), "KAFKA_TOPIC": kafka.TOPIC}
+    return {
+        "kafka": {},
+        "backoffice": {
+            **common,
+            **secret,
+            **stream,
+            "BACKOFFICE_PORT": str(ports()["backoffice"]),
+            "BACKOFFICE_LEDGER_PATH": str(paths.ledger),
+            "BACKOFFICE_SNAPSHOT_PATH": str(paths.snapshot),
+            "BACKOFFICE_DB_URL": f"jdbc:postgresql://{address('postgresql')}/backoffice",
+            "BACKOFFICE_DB_USER": "backoffice",
+            "BACKOFFICE_DB_PASSWORD": paths.secret("backoffice_db_password"),
+            "KAFKA_GROUP_ID": "backoffice",
+        },
+        "gateway": {
+            **common,
+            **secret,
+            **stream,
+            "GATEWAY_PORT": str(ports()["gateway"]),
+            "GATEWAY_AUDIT_PATH": str(paths.audit),
+            "KAFKA_ENABLE": "1",
+        },
+        "market": {
+            **common,
+            **secret,
+            "GATEWAY_URL": f"http://{address('gateway')}",
+            "MARKET_ACCOUNT_ID": "acct_market",
+        },
+    }
+
+
+def write_environments(paths: Paths) -> None:
+    for name, variables in environments(paths).items():
+        write_env(paths.env_file(name), dict(variables))
+
+
+def write_env(path: Path, variables: Mapping[str, str | None]) -> None:
+    """Write an environment file; None removes a variable that an earlier file sets. LabError on a line break."""
+    for name, value in variables.items():
+        if "\n" in (value or "") or not name.isidentifier():
+            raise LabError(
+                f"{path.name}: variable {name!r} cannot be written: names are identifiers, values are one line"
+            )
+    write_private(
+        path, "".join(name + "\n" if value is None else f"{name}={value}\n" for name, value in variables.items())
+    )
+
+
+def left_out(paths: Paths) -> dict[str, str]:
+    """Programs that the last start left out, and why."""
+    try:
+        reasons: dict[str, str] = json.loads((paths.run / "left_out.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return reasons
+
+
+def record_left_out(paths: Paths, reasons: Mapping[str, str]) -> None:
+    (paths.run / "left_out.json").write_text(json.dumps(dict(reasons), indent=1) + "\n", encoding="utf-8")

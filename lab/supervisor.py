@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""supervisord of the lab: its configuration and its control over the unix socket."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab.layout import REPOSITORY, SUPERVISED, LabError, Paths
+
+NOT_RUNNING, ALREADY_STARTED, BAD_NAME = 70, 60, 10  # fault codes of supervisor's XML-RPC interface
+_PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ")
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program of the lab. ``account``: run as this account (None: as the caller)."""
+
+    name: str
+    command: Sequence[str]
+    directory: Path
+    account: str | None = None
+    stop_signal: str = "TERM"
+    stop_seconds: int = 20
+
+
+def configuration(paths: Paths, programs: Sequence[Program], root: bool) -> str:
+    """supervisord.conf as text. Nothing restarts by itself: a death must be visible."""
+
+    def text(value: object) -> str:
+        return str(value).replace("%", "%%")
+
+    lines = [
+        "[unix_http_server]",
+        f"file={text(paths.supervisor_sock)}",
+        "chmod=0700",
+        "[supervisord]",
+        f"logfile={text(paths.logs / 'supervisord.log')}",
+        "logfile_maxbytes=5MB",
+        "logfile_backups=1",
+        f"pidfile={text(_pid_file(paths))}",
+        f"childlogdir={text(paths.logs)}",
+        f"directory={text(paths.services)}",
+        "nocleanup=true",
+        *(["user=root"] if root else []),
+        "[rpcinterface:supervisor]",
+        "supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface",
+        "[supervisorctl]",
+        f"serverurl=unix://{text(paths.supervisor_sock)}",
+    ]
+    for order, program in enumerate(programs, start=1):
+        lines += [
+            f"[program:{program.name}]",
+            f"command={text(shlex.join(program.command))}",
+            f"directory={text(program.directory)}",
+            f"priority={order * 10}",
+            "autostart=false",
+            "autorestart=false",
+            "startsecs=0",
+            "startretries=0",
+            f"stopsignal={program.stop_signal}",
+            f"stopwaitsecs={program.stop_seconds}",
+            "killasgroup=true",
+            *([f"user={program.account}"] if program.account else []),
+            f"stdout_logfile={text(paths.stdout_log(program.name))}",
+            f"stderr_logfile={text(paths.stderr_log(program.name))}",
+            "stdout_logfile_maxbytes=50MB",
+            "stderr_logfile_maxbytes=50MB",
+            "stdout_logfile_backups=1",
+            "stderr_logfile_backups=1",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+class _Connection(http.client.HTTPConnection):
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class _Transport(xmlrpc.client.Transport):
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__()
+        self._path, self._seconds = path, seconds
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ARG002 - the interface's name
+        return _Connection(self._path, self._seconds)
+
+
+def call(paths: Paths, method: str, *arguments: Any, seconds: float = 60) -> Any:
+    """One call of supervisor's interface. ConnectionError when it is down; xmlrpc.client.Fault as it comes."""
+    with xmlrpc.client.ServerProxy("http://lab/RPC2", _Transport(paths.supervisor_sock, seconds)) as server:
+        try:
+            return getattr(server.supervisor, method)(*arguments)
+        except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
+            raise ConnectionError(f"supervisord does not answer on {paths.supervisor_sock}: {error}") from None
+
+
+def running(paths: Paths) -> bool:
+    """True when supervisord answers on the lab's socket."""
+    if not paths.supervisor_sock.exists():
+        return False
+    try:
+        return str(call(paths, "getState", seconds=5)["statename"]) == "RUNNING"
+    except ConnectionError:
+        return False
+
+
+def programs_info(paths: Paths) -> dict[str, Mapping[str, Any]]:
+    """Supervisor's record of each program by name (statename, pid, start, exitstatus, ...); empty when it is down."""
+    try:
+        return {info["name"]: info for info in call(paths, "getAllProcessInfo", seconds=10)}
+    except ConnectionError:
+        return {}
+
+
+def start(paths: Paths) -> None:
+    """Start the daemon; it leaves this session and outlives the caller."""
+    paths.supervisor_sock.unlink(missing_ok=True)
+    environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+    environment[SUPERVISED] = str(paths.root)
+    environment["SRE_LAB_DIR"] = str(paths.root)
+    environment["PYTHONPATH"] = str(REPOSITORY)
+    answer = subprocess.run(
+        [sys.executable, "-m", "supervisor.supervisord", "-c", str(paths.supervisord_conf)],
+        env=environment,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    if answer.returncode:
+        complaint = (answer.stderr or answer.stdout).strip().splitlines() or ["no reason given"]
+        raise LabError(f"supervisord did not start: {complaint[-1]}")
+    deadline = time.monotonic() + 15
+    while not running(paths):
+        if time.monotonic() > deadline:
+            raise LabError(f"supervisord did not answer within 15 s; see {paths.logs / 'supervisord.log'}")
+        time.sleep(0.02)
+
+
+def stop(paths: Paths, seconds: float) -> None:
+    """Stop all programs in reverse order and the daemon; LabError when it takes longer."""
+    pid = daemon_pid(paths)
+    call(paths, "shutdown")
+    deadline = time.monotonic() + seconds
+    while running(paths) or (pid and _alive(pid)):
+        if time.monotonic() > deadline:
+            raise LabError(
+                f"supervisord (pid {pid}) did not stop within {seconds:g} s; see {paths.logs / 'supervisord.log'}"
+            )
+        time.sleep(0.05)
+
+
+def daemon_pid(paths: Paths) -> int | None:
+    """Pid of the running supervisord, None when it does not answer."""
+    try:
+        return int(call(paths, "getPID", seconds=5))
+    except ConnectionError:
+        return None
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _pid_file(paths: Paths) -> Path:
+    return paths.run / "supervisord.pid"
