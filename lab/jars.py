@@ -24,7 +24,6 @@ from lab.progress import Download, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
     from contextlib import AbstractContextManager
 
     from jgo.maven import MavenContext

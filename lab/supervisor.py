@@ -19,7 +19,7 @@ from typing import Any
 
 from lab.layout import REPOSITORY, SUPERVISED, LabError, Paths
 
-NOT_RUNNING, ALREADY_STARTED, BAD_NAME = 70, 60, 10  # fault codes of supervisor's XML-RPC interface
+NOT_RUNNING, ALREADY_STARTED, BAD_NAME, SHUTDOWN_STATE = 70, 60, 10, 6  # fault codes of supervisor's XML-RPC interface
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ")
 
 
@@ -108,6 +108,10 @@ def call(paths: Paths, method: str, *arguments: Any, seconds: float = 60) -> Any
     with xmlrpc.client.ServerProxy("http://lab/RPC2", _Transport(paths.supervisor_sock, seconds)) as server:
         try:
             return getattr(server.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == SHUTDOWN_STATE:
+                raise ConnectionError("supervisord is shutting down") from None
+            raise
         except (OSError, http.client.HTTPException, xmlrpc.client.ProtocolError) as error:
             raise ConnectionError(f"supervisord does not answer on {paths.supervisor_sock}: {error}") from None
 
