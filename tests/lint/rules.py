@@ -22,7 +22,7 @@ from ansible_collections.sre.runbooks.plugins.plugin_utils.in_process import in_
 
 ActionModule = in_process(__name__)
 """
-GUARD = re.compile(r"undef\(\s*hint\s*=")
+GUARD = re.compile(r"""lookup\(\s*['"]sre\.runbooks\.deployments['"]""")
 LICENCE = "SPDX-License-Identifier: GPL-3.0-or-later"
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 IMPORT_KEYS = ("import_playbook", "ansible.builtin.import_playbook", "ansible.legacy.import_playbook")
@@ -123,7 +123,9 @@ def action_group(root: Path) -> Iterator[Problem]:
     groups = (load(path) or {}).get("action_groups") or {}
     relative = path.relative_to(root)
     if list(groups) != ["runbooks"]:
-        yield Problem(relative, f"must have exactly one action group, named runbooks; it has {sorted(groups) or 'none'}")
+        yield Problem(
+            relative, f"must have exactly one action group, named runbooks; it has {sorted(groups) or 'none'}"
+        )
         return
     listed, wanted = groups["runbooks"] or [], sorted(plugins(root, "modules"))
     for name in sorted(set(wanted) - set(listed)):
@@ -136,13 +138,13 @@ def action_group(root: Path) -> Iterator[Problem]:
 
 @rule
 def playbook_guard(root: Path) -> Iterator[Problem]:
-    """A playbook refuses an empty selection: the hosts of its first play say what is missing with undef(hint=...)."""
+    """A play refuses an empty selection: its hosts come from the lookup sre.runbooks.deployments."""
     for path in playbooks(root):
-        plays = load(path) or []
-        own = [play for play in plays if not any(key in play for key in IMPORT_KEYS)]
-        if own and not GUARD.search(str(own[0].get("hosts", ""))):
-            hint = """hosts: "{{ groups['x'] | default([]) | ternary('x', undef(hint='...')) }}" """.strip()
-            yield Problem(path.relative_to(root), f"has no guard against an empty selection, such as {hint}")
+        for play in load(path) or []:
+            if not any(key in play for key in IMPORT_KEYS) and not GUARD.search(str(play.get("hosts", ""))):
+                name = play.get("name", "without a name")
+                hint = """hosts: "{{ lookup('sre.runbooks.deployments', '<group>') }}\""""
+                yield Problem(path.relative_to(root), f"play '{name}' has no guard against an empty selection: {hint}")
 
 
 @rule

@@ -8,7 +8,7 @@ import pytest
 
 from tests.lint import rules
 
-GUARD = """{{ groups['web'] | default([]) | ternary('web', undef(hint='no host in group web')) }}"""
+GUARD = """{{ lookup('sre.runbooks.deployments', 'web') }}"""
 RESTART = "playbooks/web/restart.yml"
 PURPOSE = "# Restart of a web deployment.\n"
 VERIFY = "# All systems.\n#   ansible-playbook sre.runbooks.verify\n- import_playbook: web/restart.yml\n"
@@ -62,8 +62,14 @@ BAD = [
     ("action_group", "meta/runtime.yml", "action_groups: {runbooks: [gate, gone, probe]}\n", "names gone"),
     ("action_group", "meta/runtime.yml", "action_groups: {runbooks: [probe, gate]}\n", "alphabetical"),
     ("action_group", "meta/runtime.yml", "action_groups: {runbooks: [gate, gate, probe]}\n", "each module once"),
-    ("action_group", "meta/runtime.yml", "action_groups: {runbooks: [gate, probe], more: []}\n", "exactly one action group"),
+    (
+        "action_group",
+        "meta/runtime.yml",
+        "action_groups: {runbooks: [gate, probe], more: []}\n",
+        "exactly one action group",
+    ),
     ("playbook_guard", RESTART, PLAYBOOK.replace(GUARD, "web"), "has no guard"),
+    ("playbook_guard", RESTART, PLAYBOOK + "- hosts: localhost\n", "'without a name' has no guard"),
     ("playbook_header", RESTART, PLAYBOOK.replace(PURPOSE, "#\n"), "what it is for"),
     ("playbook_header", RESTART, PLAYBOOK.replace("web.restart", "web.start"), "how to run it"),
     ("playbook_header", RESTART, PLAYBOOK.replace(PURPOSE, ""), "what it is for"),
