@@ -46,7 +46,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         if REPORT not in C.CALLBACKS_ENABLED:
             judgement.notes.append(f"no evidence was kept: {REPORT} is not among callbacks_enabled")
-        line = verdict.summary(judgement)
+        line = verdict.summary(judgement) + verdict.causes(judgement)
         result.update(changed=False, procedure=args["procedure"], verdict=judgement.verdict)
         if args["gate"]:
             _show(verdict.table(host, args["procedure"], judgement))

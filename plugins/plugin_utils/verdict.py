@@ -176,10 +176,16 @@ def summary(judgement: Judgement) -> str:
     total = len(judgement.checks)
     count = {status: sum(row["status"] == status for row in judgement.checks) for status in checks.WORST_FIRST}
     parts = [f"{count[checks.PASS]} of {total} checks pass"]
-    parts += [f"{count[status]} {word}" for status, word in ((checks.FAIL, "failed"), (checks.UNVERIFIED, "unverified")) if count[status]]
+    words = ((checks.FAIL, "failed"), (checks.UNVERIFIED, "unverified"))
+    parts += [f"{count[status]} {word}" for status, word in words if count[status]]
     parts += [f"{len(judgement.accepted)} accepted"] if judgement.accepted else []
-    causes = ", ".join(finding["cause"] for finding in judgement.findings if finding.get("cause"))
-    return f"{judgement.verdict.upper()}: {', '.join(parts)}" + (f"; cause: {causes}" if causes else "")
+    return f"{judgement.verdict.upper()}: {', '.join(parts)}"
+
+
+def causes(judgement: Judgement) -> str:
+    """The named causes, for the end of a message; empty when there are none."""
+    named = ", ".join(finding["cause"] for finding in judgement.findings if finding.get("cause"))
+    return f"; cause: {named}" if named else ""
 
 
 def table(host: str, procedure: str, judgement: Judgement) -> str:
