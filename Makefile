@@ -25,7 +25,7 @@ test: lint parity ## every check and every test (STRICT=1: nothing may be left o
 	@$(PY) -m pytest -q tests
 
 ##@ Environment
-.PHONY: venv dev newest pins clean
+.PHONY: venv dev newest hooks pins clean
 venv: ## .venv with the run-time and lab packages; PYTHON=python3.12 names another interpreter
 	@$(PYTHON) tools/environment.py
 	@$(PY) tools/collection.py link
@@ -37,6 +37,9 @@ dev: ## .venv with the development tools as well
 newest: venv ## .venv-newest: the newest Python found and the newest ansible-core
 	@if python=$$($(PY) tools/newest_python.py); then "$$python" tools/environment.py --dev --dir .venv-newest; \
 	 else [ "$(STRICT)" != 1 ]; fi
+
+hooks: dev ## install the quick checks as git's pre-commit hook
+	@.venv/bin/pre-commit install
 
 pins: venv ## write constraints.txt anew with the newest versions
 	@$(PY) tools/pins.py

@@ -53,6 +53,7 @@ def gates() -> list[Gate]:
         Gate("ruff", BIN / "ruff", ["check", "."]),
         Gate("ruff-format", BIN / "ruff", ["format", "--check", "."]),
         Gate("yamllint", BIN / "yamllint", ["--strict", "."]),
+        Gate("pre-commit", BIN / "pre-commit", ["validate-config", ".pre-commit-config.yaml"]),
         Gate("changelog", BIN / "antsibull-changelog", ["lint"]),
         Gate("rules", BIN / "python", ["tests/lint/rules.py"]),
     ]
