@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import datetime
+import shlex
 import textwrap
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -210,7 +211,7 @@ def table(host: str, procedure: str, judgement: Judgement) -> str:
 
 def command(step: Mapping[str, Any]) -> str:
     """The next command as it can be typed, with what it does to the system."""
-    arguments = " ".join(f"-e {name}={value}" for name, value in (step.get("args") or {}).items())
+    arguments = " ".join(f"-e {shlex.quote(f'{name}={value}')}" for name, value in (step.get("args") or {}).items())
     effect = step.get("effect", "read")
     return f"ansible-playbook {step.get('playbook')}{' ' if arguments else ''}{arguments}  [{effect}]"
 
