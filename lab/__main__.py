@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +25,10 @@ def main(arguments: list[str] | None = None) -> int:
         return command(options, paths())
     except LabError as error:
         print(f"lab: {' '.join(str(error).split())}", file=sys.stderr)
+    except Exception as error:
+        if os.environ.get("SRE_LAB_DEBUG"):
+            raise
+        print(f"lab: unexpected {type(error).__name__}: {error} (SRE_LAB_DEBUG=1 shows where)", file=sys.stderr)
     except KeyboardInterrupt:
         print("lab: interrupted; `make lab` continues, `make lab-down` stops what was started", file=sys.stderr)
     return 1
@@ -92,7 +97,8 @@ def _how(record: object) -> str:
     word = str(record["statename"]).lower()
     if word in ("exited", "fatal") and record["stop"]:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record["stop"]))
-        return f"{word:<9} status {record['exitstatus']} at {when}"
+        end = f"status {record['exitstatus']}" if record["exitstatus"] >= 0 else "by a signal"
+        return f"{word:<9} {end} at {when}"
     return word
 
 

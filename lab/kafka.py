@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import subprocess
 import uuid
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from lab import jars, tls
 from lab.credentials import KAFKA_USERS
 from lab.java import QUICK_START
-from lab.layout import LabError, Paths, address, write_private
+from lab.layout import LabError, Paths, address, marked, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -112,7 +113,9 @@ def _format(paths: Paths, java: Path, libs: Path) -> None:
     tool = [str(java), *QUICK_START, "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{libs}/*"]
     tool += ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties_file(paths))]
     try:
-        answer = subprocess.run(tool, capture_output=True, text=True, timeout=120, check=False)
+        answer = subprocess.run(
+            tool, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **marked(paths)}
+        )
     except subprocess.TimeoutExpired:
         raise LabError("kafka: its log folder was not formatted within 120 s") from None
     if answer.returncode:

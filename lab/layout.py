@@ -182,6 +182,11 @@ def strict() -> bool:
     return os.environ.get("LAB_STRICT", "") in ("1", "true", "yes")
 
 
+def marked(where: Paths) -> dict[str, str]:
+    """The variable by which a process is known as one of this lab, so that none is ever left behind."""
+    return {SUPERVISED: str(where.root)}
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, at once or not at all."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")

@@ -48,6 +48,9 @@ def _locked(descriptor: int) -> bool:
 def up(paths: Paths) -> bool:
     """Bring the lab up from whatever state it is in. True when it was started, False when all of it ran already."""
     running = supervisor.running(paths)
+    if running and paths.seeding.exists():
+        supervisor.stop(paths, _STOP_SECONDS)
+        running = False
     if not running:
         _clean_up(paths)
     credentials.ensure(paths)
@@ -62,6 +65,8 @@ def up(paths: Paths) -> bool:
     states = {part.name: state(part.name) for part in parts} if running else {}
     asleep = [part.name for part in parts if states.get(part.name) not in ("RUNNING", "STARTING")]
     if not asleep and paths.seeded.exists():
+        for part in parts:
+            wait_ready(part.name)
         return False
     _free_ports(asleep)
     paths.supervisord_conf.write_text(text, encoding="utf-8")

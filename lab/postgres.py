@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.layout import LabError, Paths, ports, write_private
+from lab.layout import LabError, Paths, marked, ports, write_private
 
 if TYPE_CHECKING:
     import psycopg2.extensions
@@ -131,7 +131,7 @@ def _initialise(server: Server, paths: Paths) -> None:
             timeout=120,
             check=False,
             cwd="/",
-            env={"PATH": os.defpath},
+            env={"PATH": os.defpath, **marked(paths)},
             **identity,
         )
     except subprocess.TimeoutExpired:

@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
 
 
-def say(text: str) -> None:
-    """One line on standard output, at once."""
-    print(text, flush=True)
+def say(text: str, end: str = "\n") -> None:
+    """One line on standard output, at once. A reader that has gone away does not end the work."""
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Download:
@@ -42,4 +46,4 @@ class Download:
     def _show(self, end: str) -> None:
         percent = 100 * self._done // max(self._total, 1)
         line = f"  {self._what}: {self._done / 1e6:.1f} of {self._total / 1e6:.1f} MB ({min(percent, 100)} %)"
-        print(f"\r{line}" if self._terminal else line, end=end, flush=True)
+        say(f"\r{line}" if self._terminal else line, end)

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.layout import REPOSITORY, SUPERVISED, LabError, Paths
+from lab.layout import REPOSITORY, LabError, Paths, marked
 
 NOT_RUNNING, ALREADY_STARTED, BAD_NAME, SHUTDOWN_STATE = 70, 60, 10, 6  # fault codes of supervisor's XML-RPC interface
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ")
@@ -138,7 +138,7 @@ def start(paths: Paths) -> None:
     """Start the daemon; it leaves this session and outlives the caller."""
     paths.supervisor_sock.unlink(missing_ok=True)
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    environment[SUPERVISED] = str(paths.root)
+    environment |= marked(paths)
     environment["SRE_LAB_DIR"] = str(paths.root)
     environment["PYTHONPATH"] = str(REPOSITORY)
     answer = subprocess.run(
