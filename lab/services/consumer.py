@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from contextlib import suppress
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -19,7 +18,6 @@ from lab.services.stats import Stats
 
 POLL_SECONDS = 0.25
 BATCH = 500
-SLOW_BATCH = 10
 _FATAL = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED})
 
 
@@ -79,7 +77,7 @@ class BackOfficeConsumer:
 
     def _poll(self, consumer: Consumer) -> None:
         first = consumer.poll(POLL_SECONDS)
-        batch = SLOW_BATCH if self._delay_seconds else BATCH
+        batch = 1 if self._delay_seconds else BATCH
         messages = [first, *consumer.consume(batch - 1, 0)] if first is not None else []
         log.line("DEBUG", "org.apache.kafka.clients.consumer", f"[{self._title}] poll returned {len(messages)} records")
         records = [message for message in messages if self._is_record(message)]
@@ -101,7 +99,7 @@ class BackOfficeConsumer:
     def _process(self, record: Message) -> None:
         """Ledger first, then the store, then (at the end of the poll) the commit."""
         if self._delay_seconds:
-            time.sleep(self._delay_seconds)
+            self._stopping.wait(self._delay_seconds)
         topic, partition, offset = record.topic(), record.partition(), record.offset()
         event = events.parse(record.value())
         entry = None if event is None else events.entry_of(event, self._store, self._quote_ccy, self._fee_bps)
