@@ -22,7 +22,7 @@ _CERTAIN: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
             r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----.{0,20000}?(?:-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----|\Z)",
-            re.S,
+            re.DOTALL,
         ),
         STRUCK,
     ),
@@ -41,6 +41,7 @@ _NAMED = re.compile(
     r"(?i)(?P<name>(?<![A-Za-z0-9_.-])" + _NAME + r"\\?[\"']?\s{0,3}(?:=>|[:=])\s{0,3})"
     r"(?P<value>\\?\"(?:[^\"\\]|\\.){0,4000}\\?\"?|'[^']{0,4000}'?|(?:bearer|basic)\s+\S+|[^\s,;&}\]]+)"
 )
+_KEY = re.compile(r"(?i)" + _NAME)
 _SQL = re.compile(r"(?i)\b(password|identified by)(\s+)'[^']{1,4000}'")
 _NOT_SECRET = re.compile(r"(?i)^[\"']?(?:null|none|true|false|unset|not set|\*+|\[redacted\]?)[\"']?$")
 
@@ -80,3 +81,19 @@ def data(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [data(item) for item in value]
     return value
+
+
+def structure(value: Any, limit: int = 2000) -> Any:
+    """A structure from outside, fit to be shown: texts under secret-like keys are struck out, others as ``observed``."""
+    if isinstance(value, dict):
+        return {
+            observed(str(key), 200): STRUCK if _is_secret(str(key), item) else structure(item, limit)
+            for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [structure(item, limit) for item in value]
+    return observed(value, limit) if isinstance(value, str) else value
+
+
+def _is_secret(key: str, value: Any) -> bool:
+    return isinstance(value, str) and bool(value) and not _NOT_SECRET.match(value) and bool(_KEY.fullmatch(key))
