@@ -293,7 +293,7 @@ def _circumstances() -> dict[str, Any]:
 def _playbook_name(path: str) -> str:
     """The name by which a playbook of a collection is run, else its file name."""
     root = Path(__file__).resolve().parents[2] / "playbooks"
-    for candidate in (os.path.abspath(path), os.path.realpath(path)):  # noqa: PTH100 - resolve() would follow links
+    for candidate in (os.path.abspath(path), os.path.realpath(path)):
         if match := _IN_COLLECTION.search(candidate):
             return ".".join((match[1], match[2], *match[3].split("/")))
         if Path(candidate).is_relative_to(root):

@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import jinja2
-from ansible_collections.sre.runbooks.plugins.plugin_utils import report_model, report_page, report_style, report_words
 from markupsafe import Markup
+
+from ansible_collections.sre.runbooks.plugins.plugin_utils import report_model, report_page, report_style, report_words
 
 TIMELINE_ROWS = 5000
 OPEN_ROWS = 12
@@ -53,6 +54,7 @@ def _template() -> jinja2.Template:
         shown=_shown,
         statuses=_statuses,
         tally=report_words.tally,
+        words=_words,
     )
     return environment.from_string(report_page.PAGE)
 
@@ -102,3 +104,8 @@ def _plan(plan: Any) -> Markup:
         return _shown(plan)
     lines = [Markup("<li>{}</li>").format(_shown(step)) for step in plan]
     return Markup("<ol>{}</ol>").format(Markup("").join(lines))
+
+
+def _words(line: str) -> Markup:
+    """A command that is broken between its words only, never after a hyphen; copied it is the same text."""
+    return Markup(" ").join(Markup("<span>{}</span>").format(word) for word in line.split(" "))

@@ -27,7 +27,8 @@ def render(report: Mapping[str, Any]) -> str:
             _failure(case, deployment["verdict"], deployment["reason"])
     if report["run"]["state"] != "finished" or not report["verified"]:
         suite = _suite(root, "run", report["run"]["started"])
-        _failure(_case(suite, "run", "the run verified something and ended"), "unverified", report["headline"])
+        told = report["headline"] if report["verified"] else f"nothing was verified: {report['headline']}"
+        _failure(_case(suite, "run", "the run verified something and ended"), "unverified", told)
     for suite in [*root, root]:
         suite.set("tests", str(len(suite.findall(".//testcase"))))
         suite.set("failures", str(len(suite.findall(".//failure"))))

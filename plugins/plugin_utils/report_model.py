@@ -17,6 +17,7 @@ from ansible_collections.sre.runbooks.plugins.plugin_utils.report_command import
 SCHEMA_VERSION = 1
 GATE = "sre.runbooks.verdict"
 RANK: dict[str, int] = {status: position for position, status in enumerate(checks.WORST_FIRST)}
+NO_GATE = "No verdict was given: the gate of no procedure ran."
 ENDED = {
     "running": "The run has not ended yet. ",
     "interrupted": "The run ended early (interrupted, or stopped by an error). ",
@@ -210,7 +211,7 @@ def _verdict_of_host(
             return checks.UNVERIFIED, f"Could not be reached in “{last}”."
         if problems:
             return checks.UNVERIFIED, f"“{last}” failed before any verdict."
-        return checks.UNVERIFIED, "No gate ran."
+        return checks.UNVERIFIED, NO_GATE
     verdict = checks.verdict_of(row["verdict"] for row in rows)
     if verdict == checks.FAIL:
         return verdict, ""
@@ -233,7 +234,7 @@ def _headline(deployments: list[dict[str, Any]], verified: bool, state: str, not
     ended = ENDED[state]
     if not verified:
         reasons = list(dict.fromkeys(item["reason"] for item in deployments if item["reason"])) or notes
-        return f"{ended}Nothing was verified. {reasons[0] if reasons else 'No gate ran.'}"
+        return f"{ended}{reasons[0] if reasons else NO_GATE}"
     total = len(deployments)
     verdicts = [item["verdict"] for item in deployments]
     if total == 1:

@@ -65,7 +65,7 @@ PAGE = """\
 {%- macro command(label, line) -%}
 <div class="command">
 <div><span class="label">{{ label }}</span><button type="button" data-copy>Copy</button></div>
-<pre>{{ line }}</pre>
+<pre>{{ line | words }}</pre>
 </div>
 {%- endmacro -%}
 {%- macro finding_box(finding, prefix, statuses) -%}

@@ -60,7 +60,7 @@ def _line(value: Any) -> str:
 
 
 def _status(value: Any) -> str:
-    return value if value in WORST_FIRST else "unverified"
+    return value if isinstance(value, str) and value in WORST_FIRST else "unverified"
 
 
 def _lines(value: Any) -> list[str]:
@@ -120,7 +120,7 @@ def _next(step: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "playbook": _line(step["playbook"]),
         "args": bounded(arguments) if isinstance(arguments, Mapping) else {},
-        "effect": effect if effect in ("read", "change", "destroy") else "change",
+        "effect": effect if isinstance(effect, str) and effect in ("read", "change", "destroy") else "change",
     }
 
 

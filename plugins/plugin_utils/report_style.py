@@ -28,6 +28,7 @@ body {
 main, header > div { max-width: 60rem; margin: 0 auto; padding: 0 1rem; }
 a { color: var(--link); }
 h1, h2, h3, h4, p, ul, ol, dl, dd { margin: 0; padding: 0; }
+.box ol { padding-left: 1.6rem; }
 code, pre, .id {
   font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; font-size: .86em;
 }
@@ -93,7 +94,6 @@ h2 .mark { font-size: .8em; }
 .box.accepted { border-left-color: var(--accepted); }
 .box.cause { border-left-color: var(--link); }
 .box > h4 { font-size: 1rem; line-height: 1.35; }
-.box > h4 .tag { margin-right: .3rem; }
 .box .where { color: var(--soft); font-size: .82rem; }
 dl.values { display: grid; grid-template-columns: 6.5rem 1fr; gap: .2rem .7rem; margin-top: .4rem; }
 dl.values dt { color: var(--soft); font-size: .86rem; padding-top: .06rem; }
@@ -108,9 +108,11 @@ pre {
 .command > div { display: flex; justify-content: space-between; align-items: end; gap: .5rem; }
 .command .label { color: var(--soft); font-size: .86rem; }
 .command pre { user-select: all; -webkit-user-select: all; }
+.command pre span { display: inline-block; max-width: 100%; }
 button {
   font: inherit; font-size: .82rem; padding: .3rem .7rem; min-height: 2rem; border-radius: .35rem;
   cursor: pointer; border: 1px solid var(--line); background: var(--code); color: var(--ink); display: none;
+  flex: none; white-space: nowrap;
 }
 .js button { display: inline-block; }
 details { margin-top: .6rem; }
@@ -125,6 +127,7 @@ footer { color: var(--soft); font-size: .82rem; padding: .5rem 0 2rem; }
   header h1 { font-size: 1.7rem; }
   section { padding: .8rem; border-radius: .5rem; }
   dl.values { grid-template-columns: 4.9rem 1fr; gap: .2rem .5rem; }
+  dl.values:has(pre) { grid-template-columns: 1fr; }
   main { padding: 0 .6rem; }
   table.stack thead { display: none; }
   table.stack tr { display: block; border-bottom: 1px solid var(--line); padding: .35rem 0; }
@@ -138,7 +141,8 @@ footer { color: var(--soft); font-size: .82rem; padding: .5rem 0 2rem; }
     --pass: #12723c; --fail: #b3261e; --unverified: #8a5a00; --accepted: #4b5a72; --pass-bg: #fff;
     --fail-bg: #fff; --unverified-bg: #fff; --accepted-bg: #fff;
   }
-  body { font-size: 10.5pt; }
+  html { font-size: 9.5pt; }
+  body { font-size: 1rem; line-height: 1.4; }
   header { color: #000; background: none !important; border-bottom: 2pt solid #000; }
   header.fail h1 { color: #b3261e; }
   header.pass h1 { color: #12723c; }

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import env_fallback
+
 from ansible_collections.sre.runbooks.plugins.module_utils import errors, operation
 from ansible_collections.sre.runbooks.plugins.module_utils.argspec import ArgumentSpec
 
