@@ -24,8 +24,9 @@ Pick = Callable[[Any], Any]
 def pick(result: Mapping[str, Any]) -> dict[str, Any]:
     """The keys of one result that may be written. Those of a loop come as ``items``, one such dictionary each."""
     picked = {key: shape(result[key]) for key, shape in _KEYS.items() if result.get(key) is not None}
-    if len(result.get("checks") or ()) > MAX_CHECKS:
-        picked.setdefault("notes", []).append(f"{len(result['checks'])} checks, the worst {MAX_CHECKS} are kept")
+    rows = result.get("checks")
+    if isinstance(rows, (list, tuple)) and len(rows) > MAX_CHECKS:
+        picked.setdefault("notes", []).append(f"{len(rows)} checks, the worst {MAX_CHECKS} are kept")
     items = result.get("results")
     if isinstance(items, list) and "verdict" not in result:
         picked["items"] = [pick(item) for item in items[:MAX_ITEMS] if isinstance(item, Mapping)]
