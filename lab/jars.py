@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import re
 import shutil
+import ssl
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +43,12 @@ _ROOTS = (
 _UNUSED = re.compile(
     r"org\.apache\.kafka:connect-|org\.(glassfish|eclipse\.jetty|codehaus\.plexus|javassist|apache\.maven)|jakarta\.|javax\."
     r"|com\.sun\.activation|io\.(swagger|github\.classgraph)|.*:(scala-reflect|jackson-(jakarta|module)-)"
+)
+_SYSTEM_CAS = (
+    os.environ.get("SSL_CERT_FILE"),
+    ssl.get_default_verify_paths().cafile,
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
 )
 _AT_ONCE = 8
 _TRIES = 3
@@ -157,6 +165,11 @@ def _fetch(context: MavenContext, jar: Jar, folder: Path) -> None:
 def _no_network(jar: Jar, error: Exception) -> LabError:
     import requests
 
+    if isinstance(error, requests.exceptions.SSLError):
+        return LabError(
+            f"Maven Central's certificate is not trusted (for {jar.file_name}): "
+            "behind an inspecting proxy set REQUESTS_CA_BUNDLE to the file with its CA"
+        )
     reach = isinstance(error, requests.exceptions.ConnectionError | requests.exceptions.Timeout)
     what = (
         "no network: Maven Central cannot be reached"
@@ -169,6 +182,9 @@ def _no_network(jar: Jar, error: Exception) -> LabError:
 def _maven(repository: Path, follow: Follow | None = None) -> MavenContext:
     from jgo.maven import MavenContext, PythonResolver
 
+    trusted = next((path for path in _SYSTEM_CAS if path and Path(path).exists()), None)
+    if trusted:  # as pip does: what the machine trusts, not only what a Python package brings
+        os.environ.setdefault("REQUESTS_CA_BUNDLE", trusted)
     logging.getLogger("jgo").setLevel(logging.ERROR)
     return MavenContext(PythonResolver(progress_callback=follow), repo_cache=repository, timeout=_STALL_SECONDS)
 
