@@ -60,9 +60,7 @@ def main() -> int:
         return 1
     _title(f"Done in {time.monotonic() - begun:.0f} s")
     print(f"The reports of the three runs, newest last (one page each, open them in a browser):\n{_reports(begun)}")
-    print(
-        "The lab still runs: `make lab-fault FAULT=...` breaks it (`make lab-faults` lists how), `make lab-down` stops it."
-    )
+    print("The lab still runs: `make lab-fault FAULT=...` breaks it, `make lab-down` stops it.")
     return 0
 
 

@@ -19,7 +19,7 @@ display = Display()
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Publishes the verdict of a procedure, or gates on it. Runs in the controller only; see the module's documentation."""
+    """Publishes the verdict of a procedure, or gates on it. Runs in the controller only."""
 
     _supports_check_mode = True
     _supports_async = False
@@ -41,7 +41,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         judgement = verdict.judge(
             {name: variables.get(name) for name in [*args["registers"], *args["optional"]]},
             args["accepted"],
-            datetime.datetime.now(datetime.timezone.utc).date(),
+            datetime.datetime.now(datetime.UTC).date(),
             frozenset(args["optional"]),
         )
         if REPORT not in C.CALLBACKS_ENABLED:

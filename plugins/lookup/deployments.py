@@ -93,7 +93,9 @@ def _names(groups: list[str], noun: str) -> str:
 
 def _inventory(groups: dict[str, list[str]]) -> str:
     known = sorted(group for group, hosts in groups.items() if hosts and group not in ("all", "ungrouped"))
-    return f"Groups with hosts: {', '.join(known)}." if known else "It has no hosts in any group (is there an inventory?)."
+    return (
+        f"Groups with hosts: {', '.join(known)}." if known else "It has no group with hosts (is there an inventory?)."
+    )
 
 
 def _refuse_tags(variables: dict[str, Any]) -> None:

@@ -61,7 +61,7 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         if len(hosts) > 1:
             raise AnsibleError(
                 f"the environment variable {name} is set, but the group {group} has {len(hosts)} deployments "
-                f"({', '.join(hosts)}), and one environment cannot describe them all. Unset {name}, or set the value of "
-                "each deployment in the inventory."
+                f"({', '.join(hosts)}), and one environment cannot describe them all. Unset {name}, or set the value "
+                "of each deployment in the inventory."
             )
         return [value]

@@ -6,22 +6,31 @@
 
 The rules stand in order of precedence: what makes everything else unknowable (not running, refused token, broker gone)
 comes before what is read from the counters. Each rule gives a Cause or None; the first one is the cause, because one
-fault usually shows in many checks. Independent facts (a lost ledger, a publisher that is off) are added beside it.
+fault usually shows in many checks. Facts that stand on their own (lines that a replay skipped) are given beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .checks import FAIL, PASS, UNVERIFIED, Check, Effect, Finding, Next, Status
 
 RESTART = "sre.runbooks.backoffice.restart"
 REPAIR = "sre.runbooks.backoffice.ledger_repair"
+START = "sre.runbooks.backoffice.start"
+E2E = "sre.runbooks.backoffice.e2e"
 STORE = "sre.runbooks.backoffice.rdb_compliance"
 VERIFY = "sre.runbooks.backoffice.verify"
-E2E = "sre.runbooks.backoffice.e2e"
-START = "sre.runbooks.backoffice.start"
+EFFECTS: dict[str, Effect] = {
+    RESTART: "change",
+    REPAIR: "change",
+    START: "change",
+    E2E: "change",
+    STORE: "read",
+    VERIFY: "read",
+}
+CLOCK_TOLERANCE_SECONDS = 60
 
 
 @dataclass
@@ -29,7 +38,8 @@ class Evidence:
     """What was observed; None means not observed. Times in seconds, offsets as Kafka counts them.
 
     ``http`` is ok, refused, unauthorized, or error. ``*_moved`` compare two samples. ``log`` holds the ids of the log
-    patterns that matched. ``service`` is the state that the service manager gives.
+    patterns that matched, ``last_death`` the newest of a failed boot. ``service`` is the state that its manager gives;
+    ``enabled`` and ``env_*`` are read from the environment of its process. ``replay_*`` count lines at boot.
     """
 
     http: str | None = None
@@ -48,7 +58,6 @@ class Evidence:
     topic: str = ""
     topic_exists: bool | None = None
     topic_end: int | None = None
-    group_exists: bool | None = None
     group_state: str | None = None
     members: int | None = None
     group_topics: list[str] = field(default_factory=list)
@@ -60,7 +69,14 @@ class Evidence:
     service: str | None = None
     exit_code: int | None = None
     log: frozenset[str] = frozenset()
+    last_death: str | None = None
+    replay_lines: int | None = None
+    replay_skipped: int | None = None
     database: bool | None = None
+    books_nothing: bool | None = None
+    enabled: bool | None = None
+    env_topic: str | None = None
+    env_bootstrap: str | None = None
 
     @property
     def counters_null(self) -> bool | None:
@@ -73,36 +89,45 @@ class Evidence:
     def group_stable(self) -> bool:
         return self.group_state == "stable" and bool(self.members)
 
+    @property
+    def stale(self) -> bool:
+        """The last event is older than what was asked for; False when nothing was asked."""
+        return self.age_seconds is not None and 0 < self.stale_after_seconds < self.age_seconds
+
 
 @dataclass
 class Cause:
-    """A named cause: how sure, which checks show it, what it breaks, and what to do next."""
+    """A named cause: what it means in words, which checks show it, what it breaks, and the playbook that comes next.
+
+    ``seen`` is False when it is inferred from what is missing. ``status`` is what the data are worth.
+    """
 
     name: str
-    status: Status
     text: str
-    seen: bool
     evidence: list[str]
     affects: list[str]
-    playbook: str | None = None
-    args: dict[str, str] = field(default_factory=dict)
-    effect: Effect = "read"
+    then: str | None = None
+    seen: bool = True
+    status: Status = FAIL
 
     def finding(self) -> Finding:
-        step = Next(self.playbook, self.args, self.effect) if self.playbook else None
+        step = Next(self.then, {}, EFFECTS[self.then]) if self.then else None
         return Finding(self.name, "seen" if self.seen else "inferred", self.evidence, self.affects, step)
 
 
 Rule = Callable[[Evidence], Cause | None]
 
-# Log patterns of a boot that failed, each with the cause it names and what to do.
-BOOT_DEATHS: dict[str, tuple[str, str, str | None, Effect]] = {
-    "boot_bad_side": ("ledger_fatal_line", "a ledger line with a side other than BUY or SELL stops the boot", REPAIR, "change"),
-    "boot_bad_bytes": ("ledger_fatal_line", "a ledger line that is not UTF-8 stops the boot", REPAIR, "change"),
-    "boot_port": ("port_in_use", "another process holds the port of BackOffice", None, "read"),
-    "boot_database": ("database_down", "the database could not be reached at boot", STORE, "read"),
-    "boot_variable": ("variable_not_numeric", "a numeric variable of the service is not a number", None, "read"),
-    "boot_bootstrap": ("broker_address_unresolvable", "the Kafka bootstrap host cannot be resolved", None, "read"),
+EVERYTHING = ["everything"]
+NEW_EVENTS = ["new events"]
+
+# Log patterns of a boot that failed: the cause, its words, and what comes next.
+BOOT_DEATHS: dict[str, tuple[str, str, str | None]] = {
+    "boot_bad_side": ("ledger_fatal_line", "a ledger line whose side is not BUY or SELL stops the boot", REPAIR),
+    "boot_bad_bytes": ("ledger_fatal_line", "a ledger line that is not UTF-8 stops the boot", REPAIR),
+    "boot_port": ("port_in_use", "another process holds the port of BackOffice", None),
+    "boot_database": ("database_down", "the database could not be reached at boot", STORE),
+    "boot_variable": ("variable_not_numeric", "a numeric variable of the service is not a number", None),
+    "boot_bootstrap": ("broker_address_unresolvable", "the Kafka bootstrap host cannot be resolved", None),
 }
 
 
@@ -110,18 +135,21 @@ def service_down(e: Evidence) -> Cause | None:
     """/stats and health refused: stopped, still replaying, or died at boot."""
     if e.http != "refused":
         return None
-    if e.service in ("stopped", "failed", "unknown", None):
-        for pattern, (name, text, playbook, effect) in BOOT_DEATHS.items():
-            if pattern in e.log:
-                return Cause(name, FAIL, f"it died at boot: {text}", True, ["health", f"log.{pattern}"], ["everything"], playbook, {}, effect)
+    evidence = ["health", "service"]
+    if e.service in ("running", "starting"):
+        text = "the process runs and its port is closed: HTTP opens only after the ledger is replayed"
+        return Cause("replay_in_progress", text, evidence, EVERYTHING, VERIFY, seen=False)
+    if e.service == "stopped":
+        return Cause("service_stopped", "the service manager says that it is stopped", evidence, EVERYTHING, START)
+    for pattern, (name, text, then) in BOOT_DEATHS.items():
+        if e.last_death == pattern:
+            return Cause(name, f"it died at boot: {text}", ["health", f"log.{pattern}"], EVERYTHING, then)
     if e.service == "failed":
         code = "" if e.exit_code is None else f" with exit code {e.exit_code}"
-        return Cause("died_at_boot", FAIL, f"the process ended{code}; its standard error names the reason", True, ["health", "service"], ["everything"], RESTART, {}, "change")
-    if e.service == "stopped":
-        return Cause("service_stopped", FAIL, "the service manager says that it is stopped", True, ["health", "service"], ["everything"], START, {}, "change")
-    if e.service in ("running", "starting"):
-        return Cause("replay_in_progress", FAIL, "the process runs and its port is closed: HTTP opens only after the ledger is replayed", False, ["health", "service"], ["everything until the replay ends"], VERIFY)
-    return Cause("service_down", FAIL, "the port is closed; ask its service manager whether it is stopped, replaying or dead", False, ["health"], ["everything"], START, {}, "change")
+        text = f"the process ended{code}; its standard error names the reason"
+        return Cause("died_at_boot", text, evidence, EVERYTHING, START)
+    text = "the port is closed; ask its service manager whether it is stopped, replaying or dead"
+    return Cause("service_down", text, ["health"], EVERYTHING, START, seen=False)
 
 
 AUTH = {
@@ -136,118 +164,158 @@ def unauthorized(e: Evidence) -> Cause | None:
     """401 says nothing about the data."""
     if e.http != "unauthorized":
         return None
-    name, text = AUTH.get(e.auth_reason or "", ("token_refused", f"the token is refused: {e.auth_reason or 'no reason given'}"))
-    return Cause(name, UNVERIFIED, f"{text}; this says nothing about the data", True, ["stats"], ["what this run can see"])
+    name, text = AUTH.get(
+        e.auth_reason or "", ("token_refused", f"the token is refused: {e.auth_reason or 'no reason'}")
+    )
+    return Cause(name, f"{text}; this says nothing about the data", ["stats"], ["what can be seen"], status=UNVERIFIED)
 
 
 def broker_down(e: Evidence) -> Cause | None:
     """The broker itself does not answer."""
     if e.broker is not False:
         return None
-    return Cause("kafka_down", FAIL, "no broker answers at the address of the inventory", True, ["kafka.reachable"], ["new events", "end-to-end orders"], START, {}, "change")
+    text = "no broker answers at the address of the inventory"
+    return Cause("kafka_down", text, ["kafka.reachable"], [*NEW_EVENTS, "end-to-end orders"], START)
 
 
 def consumer_disabled(e: Evidence) -> Cause | None:
-    """The log line says it; without the log, no member and nothing consumed."""
-    if "consumer_disabled" in e.log:
-        return Cause("consumer_disabled", FAIL, "BACKOFFICE_ENABLE is off: the log says so", True, ["log.consumer_disabled", "freshness"], ["new events"], RESTART, {}, "change")
+    """The environment of the process says it; the log says it of some boot, so that counts only without a member."""
+    if e.enabled is False:
+        text = "BACKOFFICE_ENABLE is off in the environment of the process"
+        return Cause("consumer_disabled", text, ["service", "freshness"], NEW_EVENTS, RESTART)
+    if e.enabled is None and "consumer_disabled" in e.log and e.members == 0 and not e.offset_seen:
+        text = "its log says that the consumer is off"
+        return Cause("consumer_disabled", text, ["log.consumer_disabled", "freshness"], NEW_EVENTS, RESTART, seen=False)
     return None
 
 
 def broker_address(e: Evidence) -> Cause | None:
     """The service cannot reach a broker that answers here."""
-    if e.broker and e.counters_null and not e.members and "kafka_connection" in e.log:
-        return Cause("broker_address_wrong", FAIL, "the broker answers here, the service logs that it cannot connect: its KAFKA_BOOTSTRAP_SERVERS is wrong", True, ["log.kafka_connection", "freshness"], ["new events"], RESTART, {}, "change")
+    if e.broker and not e.members and not e.offset_moved and "kafka_connection" in e.log:
+        where = f" ({e.env_bootstrap})" if e.env_bootstrap else ""
+        text = f"the broker answers here and the service cannot connect: its KAFKA_BOOTSTRAP_SERVERS{where} is wrong"
+        return Cause("broker_address_wrong", text, ["log.kafka_connection", "freshness"], NEW_EVENTS, RESTART)
     return None
 
 
 def topic_wrong(e: Evidence) -> Cause | None:
     """The group reads another topic than the one of the inventory."""
-    if e.group_stable and e.group_topics and e.topic and e.topic not in e.group_topics:
-        return Cause("topic_wrong", FAIL, f"the group reads {', '.join(e.group_topics)}, not {e.topic}", True, ["freshness", "kafka.topic"], ["new events"], RESTART, {}, "change")
+    if e.group_stable and e.topic and e.group_topics and e.topic not in e.group_topics:
+        text = f"the group reads {', '.join(e.group_topics)}, not {e.topic}"
+        return Cause("topic_wrong", text, ["freshness", "lag"], NEW_EVENTS, RESTART)
+    if e.topic and e.env_topic and e.env_topic != e.topic:
+        text = f"the process reads {e.env_topic}, not {e.topic}"
+        return Cause("topic_wrong", text, ["service", "freshness"], NEW_EVENTS, RESTART)
     if e.broker and e.topic_exists is False:
-        return Cause("topic_missing", FAIL, f"the topic {e.topic} does not exist on the broker", True, ["kafka.topic"], ["new events"])
+        text = f"the topic {e.topic} does not exist on the broker"
+        return Cause("topic_missing", text, ["kafka.topic"], NEW_EVENTS)
     return None
 
 
 def consumer_dead(e: Evidence) -> Cause | None:
     """No member, commits behind the end: the thread died silently and is never restarted in the process."""
     if e.http == "ok" and e.group_state in ("empty", "dead") and not e.members and e.lag and e.committed:
-        why = "; the database is down, mend it first" if e.database is False else ""
-        playbook, effect = (STORE, "read") if e.database is False else (RESTART, "change")
-        return Cause("consumer_dead", FAIL, f"health is ok, the group has no member and {e.lag} offsets wait{why}", True, ["freshness", "lag"], ["every event since it died"], playbook, {}, effect)  # type: ignore[arg-type]
+        text = f"health is ok, the group has no member and {e.lag} offsets wait"
+        if e.database is False:
+            text += "; the database is down, mend it before a restart"
+        then = STORE if e.database is False else RESTART
+        return Cause("consumer_dead", text, ["freshness", "lag"], ["every event since it died"], then)
+    return None
+
+
+def database_down(e: Evidence) -> Cause | None:
+    """The consumer is still there; the next acting event kills it."""
+    if e.database is False:
+        text = "the database does not answer: positions and reconcile fail, and the next event kills the consumer"
+        return Cause("database_down", text, ["store.reachable"], ["positions", "balances", "the next event"], STORE)
     return None
 
 
 def consumer_absent(e: Evidence) -> Cause | None:
     """No member although the service answers, and nothing proves which of the reasons it is."""
     if e.http == "ok" and e.broker and e.members == 0 and e.group_state not in (None, "stable"):
+        evidence = ["freshness", "lag"]
         if e.lag == 0 and e.committed:
-            return Cause("consumer_gone", FAIL, "the group has no member; nothing waits yet, the next event will not be booked", False, ["freshness", "lag"], ["the next event"], RESTART, {}, "change")
-        return Cause("consumer_never_joined", FAIL, "the group has no member and never committed: consumer off, or its broker address or group differs", False, ["freshness", "lag"], ["new events"], RESTART, {}, "change")
+            text = "the group has no member; nothing waits yet, and the next event will not be booked"
+            return Cause("consumer_gone", text, evidence, ["the next event"], RESTART, seen=False)
+        text = "the group has no member and never committed: consumer off, or its broker address or group differs"
+        return Cause("consumer_never_joined", text, evidence, NEW_EVENTS, RESTART, seen=False)
     return None
 
 
 def producer_clock(e: Evidence) -> Cause | None:
     """Events from the future: the age cannot tell anything."""
-    if e.age_seconds is not None and e.age_seconds < -60:
-        return Cause("producer_clock_ahead", FAIL, f"the last applied event is {-e.age_seconds:.0f} s in the future: a producer's clock is wrong, the age says nothing", True, ["freshness"], ["staleness checks"])
+    if e.age_seconds is not None and e.age_seconds < -CLOCK_TOLERANCE_SECONDS:
+        text = f"the last applied event is {-e.age_seconds:.0f} s in the future: a producer's clock is wrong"
+        return Cause("producer_clock_ahead", text, ["freshness"], ["staleness checks"])
+    return None
+
+
+def publisher_off(e: Evidence) -> Cause | None:
+    """The gateway accepts orders and publishes nothing, or is not there."""
+    if e.publisher is False:
+        text = "the gateway's Kafka publisher is off: orders are accepted and never arrive"
+        return Cause("publisher_off", text, ["gateway.publisher"], ["every order since the gateway's start"])
+    if e.gateway is False:
+        text = "the gateway does not answer, so no order can arrive"
+        return Cause("gateway_down", text, ["gateway.health"], ["new orders"], START)
     return None
 
 
 def ledger_lost(e: Evidence) -> Cause | None:
-    """Nothing booked although the group has read the topic: the offsets survived, the ledger did not."""
-    if e.http == "ok" and e.state_empty and e.ledger_empty and e.committed and e.topic_end and not e.event_moved:
-        return Cause("ledger_lost", FAIL, "the group has read the topic and nothing is booked for the account: ledger lost with offsets kept, or an account without orders", False, ["freshness", "ledger"], ["all data of the account"])
+    """Nothing is booked although the group has read the topic: the offsets survived, the ledger did not."""
+    if e.http == "ok" and e.state_empty and e.ledger_empty and e.replay_lines == 0 and e.committed and e.topic_end:
+        text = "the group has read the topic and the ledger was empty at boot: ledger lost, offsets kept"
+        return Cause("ledger_lost", text, ["freshness", "ledger"], ["all data before the boot"])
     return None
 
 
 def everything_skipped(e: Evidence) -> Cause | None:
     """Records are read and none is applied."""
+    reasons = "orphan reports, a re-read after an offset reset, or a foreign format"
     if e.group_stable and e.offset_moved and e.event_moved is False:
-        return Cause("everything_skipped", FAIL, "records are read and none is applied: orphan reports, a re-read after an offset reset, or a foreign format", True, ["freshness"], ["new events"])
-    if e.group_stable and e.processed == 0 and (e.skipped or 0) > 0 and not e.event_seen:
-        return Cause("everything_skipped", FAIL, f"{e.skipped} records were read since the boot and none was applied: a re-read after an offset reset, orphan reports, or a foreign format", True, ["freshness"], ["new events"])
-    return None
-
-
-def publisher_off(e: Evidence) -> Cause | None:
-    """The gateway accepts orders and publishes nothing."""
-    if e.publisher is False:
-        return Cause("publisher_off", FAIL, "the gateway's Kafka publisher is off: orders are accepted and never arrive", True, ["gateway.publisher"], ["every order since the gateway's start"])
-    if e.gateway is False:
-        return Cause("gateway_down", FAIL, "the gateway does not answer, so no order can arrive", True, ["gateway.health"], ["new orders"], START, {}, "change")
+        return Cause(
+            "everything_skipped", f"records are read and none is applied: {reasons}", ["freshness"], NEW_EVENTS
+        )
+    if e.group_stable and e.processed == 0 and e.skipped and not e.event_seen:
+        text = f"{e.skipped} records were read since the boot and none was applied: {reasons}"
+        return Cause("everything_skipped", text, ["freshness"], NEW_EVENTS)
     return None
 
 
 def consumer_slow(e: Evidence) -> Cause | None:
     """Lag grows while the counters move."""
     if e.group_stable and e.lag and e.lag_growing and e.offset_moved is not False:
-        return Cause("consumer_slow", FAIL, f"{e.lag} offsets wait and the number grows while records are read", True, ["lag"], ["latency of new events"])
+        text = f"{e.lag} offsets wait and the number grows while records are read"
+        return Cause("consumer_slow", text, ["lag"], ["latency of new events"])
     return None
 
 
 def topic_empty(e: Evidence) -> Cause | None:
     """Stable, nothing consumed, and there is nothing to consume."""
     if e.group_stable and e.counters_null and e.topic_end == 0:
-        return Cause("topic_empty", FAIL, "the group is stable on a topic without a record: wrong topic name, or nothing publishes", False, ["freshness", "kafka.topic"], ["new events"])
+        text = "the group is stable on a topic without a record: wrong topic name, or nothing publishes"
+        return Cause("topic_empty", text, ["freshness", "kafka.topic"], NEW_EVENTS, seen=False)
     return None
 
 
 def quiet_after_restart(e: Evidence) -> Cause | None:
     """All counters null and everything read: healthy, the service was restarted and nothing happened since."""
     if e.group_stable and e.counters_null and e.lag == 0 and e.topic_end:
-        return Cause("restarted_on_quiet_market", PASS, "restarted, and no event since: the group is stable and has read everything", True, ["freshness"], [])
+        text = "restarted, and no event since: the group is stable and has read everything"
+        return Cause("restarted_on_quiet_market", text, ["freshness"], [], status=PASS)
     return None
 
 
 def quiet_market(e: Evidence) -> Cause | None:
-    """Old events, nothing waits, the consumer is there."""
-    if e.group_stable and e.lag == 0 and _stale(e) and e.topic_end:
-        sure = e.publisher is not None
-        text = f"no event for {e.age_seconds:.0f} s, and nothing waits on the topic" + ("" if sure else "; the gateway was not looked at")
-        return Cause("quiet_market", PASS if sure else UNVERIFIED, text, sure, ["freshness", "lag"], [], None if sure else E2E, {}, "change")
-    return None
+    """Old events, nothing waits, the consumer is there. Without the gateway's word the producer may be broken."""
+    if not (e.group_stable and e.lag == 0 and e.topic_end and e.stale):
+        return None
+    text = f"no event for {e.age_seconds:.0f} s, nothing waits on the topic, the consumer is there"
+    if e.publisher is None:
+        text += "; whether the gateway publishes is not known"
+        return Cause("quiet_market", text, ["freshness", "lag"], [], E2E, seen=False, status=UNVERIFIED)
+    return Cause("quiet_market", text, ["freshness", "lag"], [], status=PASS)
 
 
 RULES: tuple[Rule, ...] = (
@@ -258,6 +326,7 @@ RULES: tuple[Rule, ...] = (
     broker_address,
     topic_wrong,
     consumer_dead,
+    database_down,
     consumer_absent,
     producer_clock,
     publisher_off,
@@ -270,31 +339,54 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _stale(e: Evidence) -> bool:
-    return e.age_seconds is not None and e.stale_after_seconds > 0 and e.age_seconds > e.stale_after_seconds
+def malformed_lines(e: Evidence) -> Cause | None:
+    """The last replay skipped lines; nothing logs them."""
+    if not e.replay_skipped:
+        return None
+    text = f"the last replay skipped {e.replay_skipped} ledger lines; they are not booked and not logged"
+    return Cause("ledger_malformed_lines", text, ["replay_lines"], ["the orders of these lines"], REPAIR)
 
 
-def causes(e: Evidence) -> Iterator[Cause]:
-    """The first cause in order of precedence, and nothing when everything is as it should be."""
-    for rule in RULES:
-        cause = rule(e)
-        if cause:
-            yield cause
-            return
+def store_books_nothing(e: Evidence) -> Cause | None:
+    """Orders stand in the database and fills do not: the store cannot book a fill."""
+    if not e.books_nothing:
+        return None
+    text = "the database has orders and no fills: this release cannot book a fill on PostgreSQL"
+    return Cause("store_books_nothing", text, ["store.orders_without_fills"], ["positions", "balances"], STORE)
+
+
+FACTS: tuple[Rule, ...] = (malformed_lines, store_books_nothing)
+
+
+def facts_of(e: Evidence) -> list[Cause]:
+    """What is wrong beside the cause, and would be wrong without it."""
+    return [cause for rule in FACTS if (cause := rule(e))]
+
+
+def cause_of(e: Evidence) -> Cause | None:
+    """The first cause in order of precedence; None when everything is as it should be, or nothing is known."""
+    return next((cause for rule in RULES if (cause := rule(e))), None)
 
 
 def freshness(e: Evidence, cause: Cause | None) -> Check:
     """The check that the age of the last event alone cannot give: are the data of this BackOffice current?"""
-    expected = f"events booked as they come, last one at most {e.stale_after_seconds:g} s old" if e.stale_after_seconds else "events booked as they come"
+    expected = "events are booked as they come"
+    if e.stale_after_seconds:
+        expected += f", the last one at most {e.stale_after_seconds:g} s old or the market quiet"
+    status, observed = _current(e, cause)
     hint = "The age alone cannot tell a quiet market from a dead consumer; group, lag and counters are judged together."
+    return Check("freshness", "Data are current", status, observed, expected, hint, "5")
+
+
+def _current(e: Evidence, cause: Cause | None) -> tuple[Status, str]:
+    age = "" if e.age_seconds is None else f", last event {e.age_seconds:.0f} s old"
     if cause:
-        return Check("freshness", "Data are current", cause.status, f"{cause.name}: {cause.text}", expected, hint, "5")
+        return cause.status, f"{cause.name}: {cause.text}"
     if e.http is None or e.processed is None:
-        return Check("freshness", "Data are current", UNVERIFIED, "the statistics could not be read", expected, hint, "5")
+        return UNVERIFIED, "the statistics could not be read"
     if e.group_state is None or e.lag is None:
-        observed = "the consumer group could not be observed" + ("" if e.age_seconds is None else f", last event {e.age_seconds:.0f} s old")
-        return Check("freshness", "Data are current", UNVERIFIED, observed, expected, hint, "5")
-    if e.group_stable and e.event_seen and not _stale(e):
-        return Check("freshness", "Data are current", PASS, f"last event {e.age_seconds or 0:.0f} s old, group stable, {e.lag} waiting", expected, hint, "5")
-    observed = f"group {e.group_state}, {e.members} members, {e.lag} waiting" + ("" if e.age_seconds is None else f", last event {e.age_seconds:.0f} s old")
-    return Check("freshness", "Data are current", UNVERIFIED, f"no rule fits: {observed}", expected, hint, "5")
+        return UNVERIFIED, f"the consumer group could not be observed{age}"
+    group = f"group {e.group_state}, {e.members} members, {e.lag} waiting{age}"
+    if e.group_stable and e.event_seen and not e.stale:
+        return PASS, group
+    return UNVERIFIED, f"no rule fits: {group}"

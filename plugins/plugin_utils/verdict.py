@@ -127,7 +127,9 @@ def _acceptances(declared: Any) -> tuple[list[dict[str, Any]], list[dict[str, An
     good: list[dict[str, Any]] = []
     wrong: list[dict[str, Any]] = []
     for number, item in enumerate(declared, 1):
-        missing = [key for key in ACCEPTANCE_KEYS if not (isinstance(item, Mapping) and str(item.get(key) or "").strip())]
+        missing = [
+            key for key in ACCEPTANCE_KEYS if not (isinstance(item, Mapping) and str(item.get(key) or "").strip())
+        ]
         if missing:
             wrong.append(_bad_acceptance(number, f"lacks {', '.join(missing)}"))
             continue

@@ -18,7 +18,9 @@ MAP: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "runbook_map.yml").read_te
 STEPS = [(system, step) for system, entry in MAP.items() for step in entry["steps"]]
 NUMBERS = {"backoffice": [*range(1, 30), 202]}
 # Lines of a runbook that ask for nothing: its purpose, labels of the following block, fences.
-ASKS_FOR_NOTHING = {"backoffice": ("Provide a minimal recovery and verification checklist", "JWT_HS256_SECRET + BACKOFFICE_ACCOUNT_ID.")}
+ASKS_FOR_NOTHING = {
+    "backoffice": ("Provide a minimal recovery and verification checklist", "JWT_HS256_SECRET + BACKOFFICE_ACCOUNT_ID.")
+}
 
 
 def task_names(node: Any) -> set[str]:
@@ -73,11 +75,15 @@ def test_quotes_are_the_runbook_s_words(system: str, step: dict[str, Any]) -> No
 def test_no_line_of_the_runbook_is_left_out(system: str) -> None:
     text = (ROOT / "docs" / MAP[system]["runbook"]).read_text(encoding="utf-8")
     quotes = [quote for step in MAP[system]["steps"] for quote in step["quotes"]]
-    asking = [line.strip() for line in text.splitlines() if re.match(r"- |export |\s+\S|\S*scripts/|BACKOFFICE_JWT=", line)]
+    asking = [
+        line.strip() for line in text.splitlines() if re.match(r"- |export |\s+\S|\S*scripts/|BACKOFFICE_JWT=", line)
+    ]
     left = [line for line in asking if not any(quote in line or line.strip("- ") in quote for quote in quotes)]
     assert [line for line in left if not any(known in line for known in ASKS_FOR_NOTHING[system])] == []
 
 
 def test_the_page_is_up_to_date() -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "tools" / "runbook_map.py"), "--check"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "runbook_map.py"), "--check"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout

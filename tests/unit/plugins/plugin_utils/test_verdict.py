@@ -104,7 +104,10 @@ def test_accepting_everything_leaves_nothing_verified() -> None:
 
 
 def test_the_table_is_at_most_80_columns_wide_and_worst_first() -> None:
-    rows = [check(f"check-number-{n}", s, observed="long " * 40, hint="do this " * 30) for n, s in enumerate(["pass", "fail", "unverified"])]
+    rows = [
+        check(f"check-number-{n}", s, observed="long " * 40, hint="do this " * 30)
+        for n, s in enumerate(["pass", "fail", "unverified"])
+    ]
     lines = verdict.table("host", "system.procedure", judge({"a": result(*rows)})).splitlines()
     assert max(map(len, lines)) <= 80
     marks = [line.split()[0] for line in lines[2:] if line[2] != " "]
