@@ -54,6 +54,8 @@ def main(spec: ArgumentSpec, run: Operation, requires: Iterable[str] = ()) -> No
     censor = _censor(module)
     try:
         _refuse_short_secrets(module)
+        # core returns the arguments; what is secret in them without being marked so must not be seen there either
+        module.no_log_values |= {text for text in redact.misplaced(module.params) if len(text) >= SHORTEST_SECRET}
         libraries.require(requires)
         result = run(module.params, _context(module, censor))
     except RunbookError as error:

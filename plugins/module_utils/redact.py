@@ -95,5 +95,22 @@ def structure(value: Any, limit: int = 2000) -> Any:
     return observed(value, limit) if isinstance(value, str) else value
 
 
+_USERINFO = re.compile(r"://[^\s/@:'\"]{0,200}:([^\s/'\"]{1,500})@")
+_SECRET_HEADER = re.compile(r"(?i)(?:proxy-)?authorization|cookie|(?:x-)?(?:api-key|auth-token|csrf-token)")
+
+
+def misplaced(value: Any) -> set[str]:
+    """Secrets in options that are not secret themselves: in URLs, and as values of headers such as Authorization."""
+    if isinstance(value, str):
+        named = (match["value"] for match in _NAMED.finditer(value)) if "://" in value else ()
+        return {text for text in (*_USERINFO.findall(value), *named) if not _NOT_SECRET.match(text)}
+    if isinstance(value, dict):
+        own = {str(item) for key, item in value.items() if item and _SECRET_HEADER.fullmatch(str(key))}
+        return own.union(*(misplaced(item) for item in value.values()))
+    if isinstance(value, (list, tuple)):
+        return set().union(*(misplaced(item) for item in value))
+    return set()
+
+
 def _is_secret(key: str, value: Any) -> bool:
     return isinstance(value, str) and bool(value) and not _NOT_SECRET.match(value) and bool(_KEY.fullmatch(key))
