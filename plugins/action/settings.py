@@ -27,7 +27,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         variables = task_vars or {}
-        _, args = self.validate_argument_spec(
+        _validated, args = self.validate_argument_spec(
             argument_spec={
                 "names": {"type": "list", "elements": "str", "required": True},
                 "environment": {"type": "dict", "default": {}},

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Optional
 
 from .checks import FAIL, PASS, UNVERIFIED, Check, Effect, Finding, Next, Status
 
@@ -115,7 +116,7 @@ class Cause:
         return Finding(self.name, "seen" if self.seen else "inferred", self.evidence, self.affects, step)
 
 
-Rule = Callable[[Evidence], Cause | None]
+Rule = Callable[[Evidence], Optional[Cause]]  # noqa: UP045  (evaluated at import, which ansible-test checks for older Pythons)
 
 EVERYTHING = ["everything"]
 NEW_EVENTS = ["new events"]

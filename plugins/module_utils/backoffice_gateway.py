@@ -37,14 +37,35 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
             rows += _publisher(page, seen, params["max_queue_depth"])
         else:
             rows.append(_not_seen("no answer from the gateway"))
-    return checks.report(rows, url=health.url, reachable=health.status is not None, publisher=asdict(seen) if seen else None)
+    return checks.report(
+        rows, url=health.url, reachable=health.status is not None, publisher=asdict(seen) if seen else None
+    )
 
 
 def _health(answer: http.Answer) -> Check:
-    hint = "Start the gateway. It answers health while its publisher is off or its broker is down: see gateway.publisher."
+    hint = (
+        "Start the gateway. It answers health while its publisher is off or its broker is down: see gateway.publisher."
+    )
     if answer.problem and answer.problem.kind in NOTHING_OBSERVED:
-        return Check("gateway.health", "Gateway answers", checks.UNVERIFIED, answer.summary(), "HTTP 200", answer.problem.hint, "Prereqs")
-    return Check("gateway.health", "Gateway answers", status_of(answer.status == 200), answer.summary(), "HTTP 200", hint, "Prereqs", answer.latency_ms)
+        return Check(
+            "gateway.health",
+            "Gateway answers",
+            checks.UNVERIFIED,
+            answer.summary(),
+            "HTTP 200",
+            answer.problem.hint,
+            "Prereqs",
+        )
+    return Check(
+        "gateway.health",
+        "Gateway answers",
+        status_of(answer.status == 200),
+        answer.summary(),
+        "HTTP 200",
+        hint,
+        "Prereqs",
+        answer.latency_ms,
+    )
 
 
 def _read(answer: http.Answer) -> Publisher | None:
@@ -65,10 +86,30 @@ def _publisher(answer: http.Answer, seen: Publisher | None, max_depth: int) -> l
     if seen is None or seen.enabled is None:
         return [_not_seen(f"/metrics: {answer.summary()}, no gateway_kafka_publisher_enabled")]
     hint = "Set KAFKA_ENABLE=1 for the gateway and restart it; orders taken until then were never published."
-    rows = [Check("gateway.publisher", "Gateway publishes to Kafka", status_of(seen.enabled), "enabled" if seen.enabled else "off", "enabled", hint, "Prereqs")]
+    rows = [
+        Check(
+            "gateway.publisher",
+            "Gateway publishes to Kafka",
+            status_of(seen.enabled),
+            "enabled" if seen.enabled else "off",
+            "enabled",
+            hint,
+            "Prereqs",
+        )
+    ]
     if seen.enabled:
         waiting = None if seen.queue_depth is None else seen.queue_depth <= max_depth
         queue_hint = "Events that stay in the queue mean that the gateway cannot reach its broker; errors rise only after about 60 s."
         observed = f"{seen.queue_depth} waiting, {seen.dropped} dropped and {seen.errors} errors since its start"
-        rows.append(Check("gateway.queue", "Events get through to Kafka", status_of(waiting), observed, f"at most {max_depth} waiting", queue_hint, "Prereqs"))
+        rows.append(
+            Check(
+                "gateway.queue",
+                "Events get through to Kafka",
+                status_of(waiting),
+                observed,
+                f"at most {max_depth} waiting",
+                queue_hint,
+                "Prereqs",
+            )
+        )
     return rows

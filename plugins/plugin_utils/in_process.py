@@ -140,7 +140,7 @@ class InProcessAction(ActionBase):  # type: ignore[misc]
         waited = False
         try:
             lines = _read(read_end, None if silent else _Printer(_host(variables)))
-            _, wait_status = os.waitpid(pid, 0)
+            wait_status = os.waitpid(pid, 0)[1]
             waited = True
         finally:
             os.close(read_end)
