@@ -252,6 +252,14 @@ def producer_clock(e: Evidence) -> Cause | None:
     return None
 
 
+def producer_clock_behind(e: Evidence) -> Cause | None:
+    """Events come and are applied, and every one of them looks old."""
+    if e.group_stable and e.stale and e.event_moved:
+        text = f"events are applied as they come, dated {e.age_seconds:.0f} s ago: a producer's clock is behind"
+        return Cause("producer_clock_behind", text, ["freshness"], ["staleness checks"])
+    return None
+
+
 def publisher_off(e: Evidence) -> Cause | None:
     """The gateway accepts orders and publishes nothing, or is not there."""
     if e.publisher is False:
@@ -330,6 +338,7 @@ RULES: tuple[Rule, ...] = (
     database_down,
     consumer_absent,
     producer_clock,
+    producer_clock_behind,
     publisher_off,
     ledger_lost,
     everything_skipped,

@@ -19,7 +19,9 @@ SECONDS = 300
 
 def lab_command(*arguments: str) -> str:
     """Run ``python -m lab``; a failure shows its one line."""
-    done = subprocess.run([sys.executable, "-m", "lab", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "lab", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, f"lab {' '.join(arguments)}: {done.stdout}{done.stderr}"
     return done.stdout
 
@@ -27,7 +29,11 @@ def lab_command(*arguments: str) -> str:
 def installed_collection() -> Path:
     """Build the archive, install it, and give the path to put on ANSIBLE_COLLECTIONS_PATH."""
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "collection.py"), "install"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, str(ROOT / "tools" / "collection.py"), "install"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return ROOT / ".build" / "installed"
@@ -65,12 +71,16 @@ class Playbooks:
         self._collections, self._folder, self._number = collections, folder, 0
 
     def run(self, name: str, *arguments: str, inventory: Path | str | None = LAB_INVENTORY, **environment: str) -> Run:
-        """``ansible-playbook sre.runbooks.<name> [-i inventory] arguments``; further keywords are environment variables."""
+        """``ansible-playbook sre.runbooks.<name> [-i inventory] arguments``; keywords are environment variables."""
         self._number += 1
         reports = self._folder / f"reports-{self._number}"
         program = str(Path(sys.executable).with_name("ansible-playbook"))
         command = [program, f"sre.runbooks.{name}", *(["-i", str(inventory)] if inventory else []), *arguments]
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "BACKOFFICE_", "KAFKA_", "JWT_"))}
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("ANSIBLE_", "BACKOFFICE_", "KAFKA_", "JWT_"))
+        }
         settings = {
             "ANSIBLE_COLLECTIONS_PATH": str(self._collections),
             "ANSIBLE_CALLBACKS_ENABLED": "sre.runbooks.runbook_report",

@@ -116,6 +116,7 @@ TABLE: list[tuple[str, Evidence, str | None, str]] = [
     ("quiet, gateway unknown", evidence(age_seconds=900.0, gateway=None, publisher=None), "quiet_market", "unverified"),
     ("slow", evidence(lag=900, lag_growing=True, offset_moved=True, event_moved=True), "consumer_slow", "fail"),
     ("future", evidence(age_seconds=-3600.0), "producer_clock_ahead", "fail"),
+    ("clock behind", evidence(age_seconds=3600.0, event_moved=True), "producer_clock_behind", "fail"),
     ("ledger lost", evidence(NULLS, state_empty=True, ledger_empty=True, replay_lines=0), "ledger_lost", "fail"),
     ("group unknown", evidence(group_state=None, lag=None, members=None), None, "unverified"),
     ("nothing known", Evidence(), None, "unverified"),

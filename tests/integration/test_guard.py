@@ -1,0 +1,63 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A playbook that would select nothing, or only some of its steps, fails and says why; it never ends with 0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.playbooks import ROOT, Playbooks
+
+PLAYBOOKS = sorted(
+    str(path.relative_to(ROOT / "playbooks").with_suffix("")).replace("/", ".") for path in (ROOT / "playbooks").rglob("*.yml")
+)
+TWO = "[backoffice]\none\ntwo\n[other]\nthree\n"
+
+
+def inventory(folder: Path, text: str) -> Path:
+    path = folder / "hosts.ini"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("name", PLAYBOOKS)
+def test_no_inventory(name: str, playbooks: Playbooks) -> None:
+    run = playbooks.run(name, inventory=None)
+    assert run.code != 0
+    assert "nothing to act on: the inventory has no host in group" in run.output
+
+
+@pytest.mark.parametrize(
+    ("text", "arguments", "message"),
+    [
+        ("[backofice]\none\n", (), "Groups with hosts: backofice"),
+        (TWO, ("--limit", "three"), "--limit three leaves no host of group backoffice, which has: one, two"),
+        (TWO, ("--limit", "four"), "leaves us with no hosts to target"),
+        (TWO, ("--tags", "quick"), "this playbook is run whole"),
+        (TWO, ("--skip-tags", "always"), "this playbook is run whole"),
+    ],
+)
+@pytest.mark.parametrize("name", ["verify", "backoffice.verify"])
+def test_a_selection_that_misses(
+    name: str, text: str, arguments: tuple[str, ...], message: str, playbooks: Playbooks, tmp_path: Path
+) -> None:
+    run = playbooks.run(name, *arguments, inventory=inventory(tmp_path, text))
+    assert run.code != 0
+    assert message in run.output
+
+
+@pytest.mark.parametrize("name", ["backoffice.restart", "backoffice.ledger_repair", "backoffice.e2e"])
+def test_what_changes_something_acts_on_exactly_one_deployment(name: str, playbooks: Playbooks, tmp_path: Path) -> None:
+    run = playbooks.run(name, inventory=inventory(tmp_path, TWO))
+    assert run.code != 0
+    assert "2 are selected: one, two. Choose one with --limit" in run.output
+
+
+def test_the_environment_does_not_describe_two_deployments(playbooks: Playbooks, tmp_path: Path) -> None:
+    run = playbooks.run(
+        "backoffice.recovery_check", inventory=inventory(tmp_path, TWO), BACKOFFICE_URL="http://127.0.0.1:9"
+    )
+    assert run.code != 0
+    assert "BACKOFFICE_URL is set, but the group backoffice has 2 deployments (one, two)" in run.output

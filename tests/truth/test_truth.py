@@ -1,0 +1,38 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every way in which this system is known to fool its runbook is put into the lab; the playbooks are not fooled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.playbooks import Playbooks, lab_command
+from tests.truth.rows import ROWS, Row
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+
+@pytest.fixture
+def faults(lab: None) -> Iterator[None]:
+    """The lab without any fault, before and after."""
+    lab_command("heal")
+    yield
+    lab_command("heal")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row.playbook}-{row.situation}".replace(" ", "_") for row in ROWS])
+def test_the_playbook_is_not_fooled(row: Row, faults: None, playbooks: Playbooks, found: list[tuple[str, ...]]) -> None:
+    for fault in row.faults:
+        lab_command("fault", fault)
+    run = playbooks.run(row.playbook, *row.arguments)
+    judgement = run.judgement(row.playbook)
+    causes = [finding["cause"] for finding in judgement["findings"]]
+    found.append((row.kind, row.situation, row.playbook, judgement["verdict"], ", ".join(causes) or "-"))
+    assert judgement["verdict"] == row.verdict, run.output
+    assert (run.code == 0) == (row.verdict == "pass"), run.output
+    if row.cause:
+        assert causes[:1] == [row.cause], run.output
+    status = {check["id"]: check["status"] for check in judgement["checks"]}
+    assert {name: status.get(name) for name in row.checks} == row.checks, run.output
