@@ -85,8 +85,9 @@ def consumer_group(group: str = "backoffice") -> tuple[str, int]:
     """State and number of members of a consumer group; ``("UNKNOWN", 0)`` when the broker does not tell."""
     from confluent_kafka import KafkaException
 
+    client = kafka.admin()  # it must outlive its answer
     try:
-        description = kafka.admin().describe_consumer_groups([group], request_timeout=5)[group].result(timeout=6)
+        description = client.describe_consumer_groups([group], request_timeout=5)[group].result(timeout=6)
     except (KafkaException, TimeoutError):
         return "UNKNOWN", 0
     return description.state.name, len(description.members)

@@ -1,6 +1,9 @@
 # Copyright (c) 2026, the sre.runbooks developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Topics, records and offsets, as the faults need them. Everything raises LabError."""
+"""Topics, records and offsets, as the faults need them. Everything raises LabError.
+
+An admin client must outlive its answers, so each function keeps its own until it returns.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,8 @@ def create_topic(name: str, partitions: int = kafka.PARTITIONS) -> None:
     from confluent_kafka.admin import NewTopic
 
     delete_topic(name)
-    _wait(kafka.admin().create_topics([NewTopic(name, partitions, 1)], request_timeout=SECONDS), f"topic {name} made")
+    admin = kafka.admin()
+    _wait(admin.create_topics([NewTopic(name, partitions, 1)], request_timeout=SECONDS), f"topic {name} made")
 
 
 def delete_topic(name: str) -> None:
@@ -64,7 +68,8 @@ def committed(topic: str = kafka.TOPIC) -> dict[int, int]:
 
     wanted = [TopicPartition(topic, each) for each in offsets(topic)]
     request = ConsumerGroupTopicPartitions(GROUP, wanted)
-    answers = kafka.admin().list_consumer_group_offsets([request], request_timeout=SECONDS)
+    admin = kafka.admin()
+    answers = admin.list_consumer_group_offsets([request], request_timeout=SECONDS)
     return {each.partition: each.offset for each in answers[GROUP].result(SECONDS).topic_partitions}
 
 
@@ -86,7 +91,8 @@ def rewind() -> int:
     first, last = offsets(latest=False), offsets()
     positions = [TopicPartition(kafka.TOPIC, partition, offset) for partition, offset in first.items()]
     request = ConsumerGroupTopicPartitions(GROUP, positions)
-    _wait(kafka.admin().alter_consumer_group_offsets([request], request_timeout=SECONDS), "offsets reset")
+    admin = kafka.admin()
+    _wait(admin.alter_consumer_group_offsets([request], request_timeout=SECONDS), "offsets reset")
     return sum(last.values()) - sum(first.values())
 
 
