@@ -10,9 +10,8 @@ import pytest
 
 from tests.support.playbooks import ROOT, Playbooks
 
-PLAYBOOKS = sorted(
-    str(path.relative_to(ROOT / "playbooks").with_suffix("")).replace("/", ".") for path in (ROOT / "playbooks").rglob("*.yml")
-)
+FOLDER = ROOT / "playbooks"
+PLAYBOOKS = sorted(".".join(path.relative_to(FOLDER).with_suffix("").parts) for path in FOLDER.rglob("*.yml"))
 TWO = "[backoffice]\none\ntwo\n[other]\nthree\n"
 
 
