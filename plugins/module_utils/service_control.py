@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from . import checks
+from . import checks, process_environment
 from .argspec import ArgumentSpec
 from .errors import DeadlineError, InputError, RefusedError, RunbookError
 from .operation import Context
@@ -36,6 +35,7 @@ SPEC = ArgumentSpec(
         "supervisor_url": {"type": "str"},
         "supervisor_username": {"type": "str"},
         "supervisor_password": {"type": "str", "no_log": True},
+        "environment_names": {"type": "list", "elements": "str", "default": []},
         "not_before": {"type": "str"},
         "settle_seconds": {"type": "float", "default": 2.0},
         "stop_timeout_seconds": {"type": "float", "default": 60.0},
@@ -76,7 +76,8 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     _limits(params)
     manager = _manager(params, context)
     if params["state"] == "queried":
-        return _query(manager, services, params["expected"], context)
+        names = process_environment.check_names(params["environment_names"], "environment_names")
+        return _query(manager, services, params["expected"], names, context)
     not_before = option("not_before", params["not_before"])
     if not_before is not None and not_before > context.clock.now() + 1:
         raise InputError(
@@ -115,7 +116,7 @@ def _to_stop(now: Status) -> tuple[Action, str]:
 
 
 def _to_restart(now: Status, not_before: float | None) -> tuple[Action, str]:
-    if now.state in (RUNNING, STARTING) and not_before is not None and (now.since or 0) >= math.floor(not_before):
+    if now.state in (RUNNING, STARTING) and not_before is not None and now.started_since(not_before):
         reason = f"it was started at {iso(now.since)}, not before {iso(not_before)}"
         return ("none" if now.state == RUNNING else "wait"), reason
     if not now.active:
@@ -244,14 +245,21 @@ class _Execution:
             step.after = status[step.service]
 
 
-def _query(manager: Manager, services: list[str], expected: str, context: Context) -> dict[str, Any]:
+def _query(manager: Manager, services: list[str], expected: str, names: list[str], context: Context) -> dict[str, Any]:
     try:
         status = manager.read(services)
     except ManagerError as error:
         status = {service: Status(UNKNOWN, problem=error.message) for service in services}
     rows = [_check(manager, service, status[service], expected) for service in services]
-    found = [{"name": service, **status[service].as_dict()} for service in services]
+    found = [
+        {"name": service, **status[service].as_dict(), "environment": _environment(status[service], names)}
+        for service in services
+    ]
     return checks.report(rows, services=found, observed_at=iso(context.clock.now()))
+
+
+def _environment(now: Status, names: list[str]) -> dict[str, str] | None:
+    return process_environment.read(now.pid, names) if names and now.pid else None
 
 
 def _check(manager: Manager, service: str, now: Status, expected: str) -> checks.Check:

@@ -85,11 +85,19 @@ options:
   supervisor_password:
     description: Password of O(supervisor_username).
     type: str
+  environment_names:
+    description:
+      - With O(state=queried), variables to read from the environment with which each running process was started.
+      - A name whose value could be a secret is refused.
+    type: list
+    elements: str
+    default: []
   not_before:
     description:
       - With O(state=restarted), ISO 8601 time. A service that was started at this time or later is left alone, so
         that the task can be repeated after a run that was cut short.
-      - Times are compared in whole seconds, which is how exactly the managers tell them.
+      - The start of a process is known to hundredths of a second from C(/proc); where that cannot be read, to the whole
+        seconds that the managers tell, and one that was started in the same second counts as restarted.
       - It is a time of the managed machine. RV(observed_at) of an earlier query is one.
     type: str
   settle_seconds:
@@ -187,6 +195,10 @@ services:
         logs:
           description: Paths of its log files by stream, where the manager tells them (supervisor does).
           type: dict
+    environment:
+      description: Value of each variable of O(environment_names) that is set; V(null) when it may not be looked at.
+      type: dict
+      returned: when O(state=queried)
     after:
       description: Its state at the end, with the keys of RV(services[].before); V(null) in check mode.
       type: dict
