@@ -6,7 +6,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import contextlib
+import os
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from .errors import RunbookError
@@ -21,6 +25,9 @@ STARTING: State = "starting"
 STOPPING: State = "stopping"
 UNKNOWN: State = "unknown"
 
+TOLD_SECONDS = 1.0
+SEEN_SECONDS = 0.05
+
 
 class ManagerError(RunbookError):
     """The service manager could not be asked, or refused. The message says which manager, and what to do."""
@@ -32,7 +39,7 @@ class Status:
 
     ``active``: the manager holds it up or is about to (a crashed service that will be retried is active and failed);
     ``since``: epoch seconds at which the process of this state began (running, starting) or ended (stopped, failed);
-    ``started``: epoch seconds of the last start, whatever came of it;
+    ``started``: epoch seconds of the last start, whatever came of it; ``resolution``: their exactness in seconds;
     ``exit_code``: of the process that ended last, negative for a signal, None while it runs; ``problem``: why the state
     is unknown; ``detail``: the manager's own words; ``logs``: paths by stream, where the manager tells them.
     """
@@ -42,10 +49,15 @@ class Status:
     pid: int | None = None
     since: float | None = None
     started: float | None = None
+    resolution: float = TOLD_SECONDS
     exit_code: int | None = None
     problem: str = ""
     detail: dict[str, Any] = field(default_factory=dict)
     logs: dict[str, str] = field(default_factory=dict)
+
+    def started_since(self, moment: float) -> bool:
+        """Whether its process was started at ``moment`` or later, as far as the times can tell."""
+        return self.since is not None and self.since > moment - self.resolution
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -69,6 +81,25 @@ class Status:
         if self.detail.get("summary"):
             words.append(str(self.detail["summary"]))
         return f"{self.state} ({', '.join(words)})" if words else self.state
+
+
+def with_exact_start(status: Status) -> Status:
+    """The same status with the start of its process to hundredths of a second, where this machine's /proc tells it.
+
+    Managers tell whole seconds. What /proc says is taken only when it agrees with that: another machine or container
+    may have a process of the same number.
+    """
+    if status.pid is None or status.started is None or status.since != status.started:
+        return status
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        fields = (
+            Path(f"/proc/{status.pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+        exact = round(time.time() - age, 3)
+        if -0.1 <= exact - status.started < TOLD_SECONDS + 0.1:
+            return replace(status, since=exact, started=exact, resolution=SEEN_SECONDS)
+    return status
 
 
 class Manager(Protocol):

@@ -21,7 +21,18 @@ from xml.parsers.expat import ExpatError
 from .clock import Deadline
 from .errors import InputError
 from .redact import observed
-from .service_model import FAILED, RUNNING, STARTING, STOPPED, STOPPING, UNKNOWN, ManagerError, State, Status
+from .service_model import (
+    FAILED,
+    RUNNING,
+    STARTING,
+    STOPPED,
+    STOPPING,
+    UNKNOWN,
+    ManagerError,
+    State,
+    Status,
+    with_exact_start,
+)
 
 CALL_SECONDS = 10.0
 TAIL_BYTES = 8192
@@ -150,11 +161,12 @@ class Supervisor:
         exit_code: int | None = int(row["exitstatus"])
         if word == "EXITED" and exit_code == 0:
             state = STOPPED
-        if word in ("RUNNING", "STARTING", "STOPPING") or (word == "STOPPED" and not row["stop"]):
+        never_ended = word in ("RUNNING", "STARTING", "STOPPING") or (word == "STOPPED" and not row["stop"])
+        if never_ended or (word in ("BACKOFF", "FATAL") and not exit_code):  # 0 stands for "not known" there
             exit_code = None
         began = row["start"] if state in (RUNNING, STARTING, STOPPING) else row["stop"]
         note = str(row["spawnerr"] or ("" if state == RUNNING else row["description"]))
-        return Status(
+        status = Status(
             state,
             active=active,
             pid=int(row["pid"]) or None,
@@ -169,6 +181,7 @@ class Supervisor:
                 if row.get(f"{stream}_logfile") not in (None, "", "/dev/null")
             },
         )
+        return with_exact_start(status)
 
     def _act(self, method: str, service: str, verb: str, harmless: int) -> None:
         try:

@@ -14,7 +14,18 @@ from typing import Literal
 
 from .clock import Deadline
 from .redact import observed
-from .service_model import FAILED, RUNNING, STARTING, STOPPED, STOPPING, UNKNOWN, ManagerError, State, Status
+from .service_model import (
+    FAILED,
+    RUNNING,
+    STARTING,
+    STOPPED,
+    STOPPING,
+    UNKNOWN,
+    ManagerError,
+    State,
+    Status,
+    with_exact_start,
+)
 
 CALL_SECONDS = 30.0
 TAIL_LINES = 20
@@ -88,7 +99,7 @@ class Systemd:
             state = STARTING
         elif sub == "auto-restart":  # its process ended; systemd will try again
             state = FAILED
-        return Status(
+        status = Status(
             state,
             active=word in ("active", "reloading", "refreshing", "activating", "deactivating") or waits_for_job,
             pid=int(unit.get("MainPID") or 0) or None,
@@ -107,6 +118,7 @@ class Systemd:
                 "enabled": unit.get("UnitFileState", ""),
             },
         )
+        return with_exact_start(status)
 
     def _systemctl(self, *arguments: str) -> str:
         return self._run("systemctl", "--no-ask-password", *arguments)

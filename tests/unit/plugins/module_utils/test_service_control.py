@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -17,7 +20,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils.errors import (
     RefusedError,
     RunbookError,
 )
-from ansible_collections.sre.runbooks.plugins.module_utils.service_model import ManagerError, Status
+from ansible_collections.sre.runbooks.plugins.module_utils.service_model import ManagerError, Status, with_exact_start
 from tests.unit.plugins.module_runner import FakeClock, fake_context
 
 NOW = 1_900_000_000.0
@@ -130,13 +133,16 @@ def test_check_mode_gives_the_same_plan_and_touches_nothing(control: Any, clock:
 
 
 @pytest.mark.parametrize(
-    ("since", "action"),
-    [(NOW - 50, "restart"), (NOW - 9.5, "none"), (NOW - 10, "none"), (NOW - 10.01, "restart"), (NOW, "none")],
+    ("since", "resolution", "action"),
+    [
+        *((NOW - 50, 1.0, "restart"), (NOW - 11, 1.0, "restart"), (NOW - 10, 1.0, "none"), (NOW, 1.0, "none")),
+        *((NOW - 9.2, 0.05, "restart"), (NOW - 9.14, 0.05, "none"), (NOW - 9, 0.05, "none")),
+    ],
 )
-def test_not_before_leaves_alone_what_was_started_since(
-    control: Any, clock: FakeClock, since: float, action: str
+def test_not_before_leaves_alone_what_is_newer(
+    control: Any, clock: FakeClock, since: float, resolution: float, action: str
 ) -> None:
-    manager = FakeManager(clock, a=replace(UP, since=since))
+    manager = FakeManager(clock, a=replace(UP, since=since, resolution=resolution))
     result = control(manager, "restarted", ["a"], not_before="2030-03-17T17:46:30.900Z")  # NOW - 9.1
     assert result["services"][0]["action"] == action
     assert result["changed"] is (action == "restart")
@@ -313,3 +319,17 @@ def test_bad_selections_are_refused(control: Any, clock: FakeClock, services: li
 def test_limits(control: Any, clock: FakeClock, name: str) -> None:
     with pytest.raises(InputError, match=f"{name} is -1; it must be from"):
         control(FakeManager(clock, a=UP), "started", ["a"], **{name: -1.0})
+
+
+def test_the_exact_start_is_taken_from_proc_when_it_agrees_with_the_manager() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        told = float(int(time.time()))
+        exact = with_exact_start(Status("running", active=True, pid=process.pid, since=told, started=told))
+        assert exact.resolution < 1
+        assert exact.since == exact.started
+        assert abs((exact.since or 0) - told) < 2
+        other = Status("running", active=True, pid=process.pid, since=told - 100, started=told - 100)
+        assert with_exact_start(other) == other
+        process.communicate(b"\n")
+    gone = Status("running", active=True, pid=process.pid, since=told, started=told)
+    assert with_exact_start(gone) == gone
