@@ -40,7 +40,7 @@ class Evidence:
 
     ``http`` is ok, refused, unauthorized, or error. ``*_moved`` compare two samples. ``log`` holds the ids of the log
     patterns that matched, ``last_death`` the newest of a failed boot. ``service`` is the state that its manager gives;
-    ``enabled`` and ``env_*`` are read from the environment of its process. ``replay_*`` count lines at boot.
+    ``enabled`` and ``env_*`` are read from the environment of its process. ``replay_lines`` counts those of the boot.
     """
 
     http: str | None = None
@@ -72,7 +72,6 @@ class Evidence:
     log: frozenset[str] = frozenset()
     last_death: str | None = None
     replay_lines: int | None = None
-    replay_skipped: int | None = None
     database: bool | None = None
     books_nothing: bool | None = None
     enabled: bool | None = None
@@ -349,14 +348,6 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def malformed_lines(e: Evidence) -> Cause | None:
-    """The last replay skipped lines; nothing logs them."""
-    if not e.replay_skipped:
-        return None
-    text = f"the last replay skipped {e.replay_skipped} ledger lines; they are not booked and not logged"
-    return Cause("ledger_malformed_lines", text, ["replay_lines"], ["the orders of these lines"], REPAIR)
-
-
 def store_books_nothing(e: Evidence) -> Cause | None:
     """Orders stand in the database and fills do not: the store cannot book a fill."""
     if not e.books_nothing:
@@ -365,7 +356,7 @@ def store_books_nothing(e: Evidence) -> Cause | None:
     return Cause("store_books_nothing", text, ["store.orders_without_fills"], ["positions", "balances"], STORE)
 
 
-FACTS: tuple[Rule, ...] = (malformed_lines, store_books_nothing)
+FACTS: tuple[Rule, ...] = (store_books_nothing,)
 
 
 def facts_of(e: Evidence) -> list[Cause]:
