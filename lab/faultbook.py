@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
-from lab import control, probes, supervisor
+from lab import control, probes, programs, supervisor
 from lab.layout import LabError, Paths, write_private
 from lab.progress import say
 
@@ -59,13 +60,17 @@ def put_in(paths: Paths, name: str) -> None:
         )
     if not control.is_up() and not now:
         raise LabError("the lab is not up: a fault needs a healthy lab; start it with `make lab`")
+    missing = programs.left_out(paths)
+    if missing:
+        raise LabError(f"a fault needs the whole lab, and {', '.join(missing)} is left out; `make lab-status` says why")
     _record(paths, {**now, name: datetime.now(UTC).isoformat(timespec="seconds")})
     try:
         faults[name].apply()
     except BaseException:
         say(f"fault {name} could not be put in: undoing it")
-        faults[name].undo()
-        _record(paths, now)
+        with suppress(LabError):  # what stopped it comes first; what is left of it stays recorded, for `heal`
+            faults[name].undo()
+            _record(paths, now)
         raise
     say(f"fault {name} is in: {faults[name].summary}")
 

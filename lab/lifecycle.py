@@ -64,7 +64,7 @@ def up(paths: Paths) -> bool:
         running = False
     states = {part.name: state(part.name) for part in parts} if running else {}
     asleep = [part.name for part in parts if states.get(part.name) not in ("RUNNING", "STARTING")]
-    if not asleep and paths.seeded.exists():
+    if not asleep and (missing or paths.seeded.exists()):
         for part in parts:
             wait_ready(part.name)
         return False

@@ -79,9 +79,10 @@ def locate(paths: Paths) -> Server:
     programs = wheel_bin()
     if os.geteuid() != 0:
         return Server(programs, paths.root / "postgresql", None)
+    if everybody_reaches(paths.root) and everybody_reaches(programs):
+        return Server(programs, paths.root / "postgresql", ACCOUNT)
     aside = Path("/var/tmp") / f"sre-runbooks-lab-{hashlib.sha256(os.fsencode(paths.root)).hexdigest()[:12]}"
-    home = paths.root / "postgresql" if everybody_reaches(paths.root) else aside
-    return Server(programs if everybody_reaches(programs) else aside / "pginstall" / "bin", home, ACCOUNT)
+    return Server(aside / programs.relative_to(programs.parent.parent.parent), aside, ACCOUNT)
 
 
 def everybody_reaches(folder: Path) -> bool:
@@ -96,7 +97,7 @@ def ensure(paths: Paths) -> Server:
     try:
         _own_folder(server)
         if not server.bin.exists():
-            shutil.copytree(wheel_bin().parent, server.bin.parent, symlinks=True)
+            _copy_programs(wheel_bin(), server)
         if not server.initialised.exists():
             _initialise(server, paths)
     except OSError as error:
@@ -105,9 +106,29 @@ def ensure(paths: Paths) -> Server:
 
 
 def _own_folder(server: Server) -> None:
-    server.home.mkdir(mode=0o755, parents=True, exist_ok=True)
+    server.home.mkdir(parents=True, exist_ok=True)
     if server.home.stat().st_uid != os.geteuid() or server.home.is_symlink():
         raise LabError(f"postgresql: {server.home} belongs to somebody else; remove it and try again")
+    if server.account:
+        server.home.chmod(0o755)
+
+
+def _copy_programs(programs: Path, server: Server) -> None:
+    """Copy the wheel's programs and libraries, side by side as they find each other, readable by everybody."""
+    package = programs.parent.parent
+    target = server.bin.parent.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    draft = target.with_name(f".{target.name}.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.copytree(programs.parent, draft / programs.parent.name, symlinks=True)
+    if libraries.is_dir():
+        shutil.copytree(libraries, target.with_name(libraries.name), dirs_exist_ok=True)
+    for top in (draft, target.with_name(libraries.name)):
+        for path in (top, *top.rglob("*")):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | (0o555 if path.is_dir() or path.stat().st_mode & 0o100 else 0o444))
+    shutil.rmtree(target, ignore_errors=True)
+    draft.rename(target)
 
 
 def _initialise(server: Server, paths: Paths) -> None:
