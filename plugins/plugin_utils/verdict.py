@@ -16,6 +16,7 @@ from typing import Any
 from ansible_collections.sre.runbooks.plugins.module_utils import checks, redact, text
 
 WIDTH = 80
+MOST_LINES = 6  # of one check
 MARK = {checks.FAIL: "FAIL", checks.UNVERIFIED: "????", checks.PASS: "ok", "accepted": "acc."}
 ACCEPTANCE_KEYS = ("check", "reason", "owner", "until")
 
@@ -52,6 +53,7 @@ def judge(
         if name in optional and not _ran(result):
             continue
         new_rows, new_findings = _rows_of(name, result)
+        new_rows = [row for row in new_rows if not _said_before(row, rows)]
         renamed = _rename_twins(name, new_rows, {row["id"] for row in rows})
         rows += new_rows
         for finding in new_findings:
@@ -65,6 +67,12 @@ def judge(
     rank = {status: position for position, status in enumerate(checks.WORST_FIRST)}
     left.sort(key=lambda row: rank[row["status"]])
     return Judgement(checks.verdict_of(row["status"] for row in left), left, findings, taken, notes)
+
+
+def _said_before(row: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
+    """Two modules that look at the same thing and see the same are one row."""
+    same = ("id", "title", "status", "observed")
+    return any(all(row[key] == other[key] for key in same) for other in rows)
 
 
 def _ran(result: Any) -> bool:
@@ -192,12 +200,16 @@ def causes(judgement: Judgement) -> str:
 
 
 def table(host: str, procedure: str, judgement: Judgement) -> str:
-    """Checks and findings, one line each, worst first, 80 columns; what is not green is followed by its hint."""
+    """Checks and findings, worst first, 80 columns: one line for what is green, the whole story for what is not."""
     lines = [_fit(f"{host}  {procedure}"), _fit(f"  {summary(judgement)}")]
     width = min(26, max((len(row["id"]) for row in judgement.checks + judgement.accepted), default=0))
     for row in judgement.checks:
-        lines.append(_fit(f"  {MARK[row['status']]:<4}  {row['id']:<{width}}  {_what(row)}"))
-        if row["status"] != checks.PASS and row["hint"]:
+        line = f"  {MARK[row['status']]:<4}  {row['id']:<{width}}  {_what(row)}"
+        if row["status"] == checks.PASS:
+            lines.append(_fit(line))
+            continue
+        lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * 8, drop_whitespace=True)[:MOST_LINES]
+        if row["hint"]:
             lines += textwrap.wrap(row["hint"], WIDTH, initial_indent="        -> ", subsequent_indent="           ")
     for row in judgement.accepted:
         said = f"accepted until {row['until']} by {row['owner']}: {row['reason']}"
