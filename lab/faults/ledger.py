@@ -38,7 +38,13 @@ _FILL = {
 def bad_fill(fault: str, **changes: object) -> bytes:
     """A fill of the fault's own order as a ledger line; a change to None takes the field away."""
     fields = {**_FILL, "orderId": f"ord_fault_{fault}", **changes}
-    return json.dumps({name: value for name, value in fields.items() if value is not None}).encode() + b"\n"
+    present = {name: value for name, value in fields.items() if value is not None}
+    return json.dumps(present, separators=(",", ":")).encode() + b"\n"
+
+
+def torn(line: bytes) -> bytes:
+    """A line up to the middle of a value."""
+    return line[: line.index(b'"SELL"') + 3]
 
 
 def _bad_line(name: str, summary: str, line: bytes, fatal: bool = False) -> Fault:
@@ -59,7 +65,7 @@ def _bad_line(name: str, summary: str, line: bytes, fatal: bool = False) -> Faul
     return Fault(name, summary, apply, undo)
 
 
-TORN = bad_fill("ledger-torn-tail")[:90]
+TORN = torn(bad_fill("ledger-torn-tail"))
 
 
 def _tear() -> None:
@@ -169,7 +175,7 @@ FAULTS = (
     _bad_line(
         "ledger-broken-json",
         "a ledger line is broken JSON: skipped at boot, never logged",
-        bad_fill("ledger-broken-json")[:100] + b"\n",
+        torn(bad_fill("ledger-broken-json")) + b"\n",
     ),
     Fault(
         "ledger-torn-tail",

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -18,6 +19,7 @@ from lab.services.stats import Stats
 
 POLL_SECONDS = 0.25
 BATCH = 500
+ASK_SECONDS = 1.0
 _FATAL = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED})
 
 
@@ -31,6 +33,7 @@ class BackOfficeConsumer:
         self._fee_bps = max(0, env.integer("BACKOFFICE_FEE_BPS", 10, env.LONG_RANGE))
         self._delay_seconds = env.integer("LAB_CONSUME_DELAY_MS", 0) / 1000
         self._seen: dict[tuple[str, int], int] = {}
+        self._asked = float("-inf")
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._consumer: Consumer | None = None
@@ -68,12 +71,21 @@ class BackOfficeConsumer:
     def _run(self, consumer: Consumer) -> None:
         try:
             while not self._stopping.is_set():
+                self._ask_for_topic(consumer)
                 self._poll(consumer)
         except Exception:  # noqa: BLE001
             pass  # the fault of the operated service: nothing is logged, nothing restarts it
         finally:
             with suppress(KafkaException, RuntimeError):
                 consumer.close()
+
+    def _ask_for_topic(self, consumer: Consumer) -> None:
+        """While nothing is assigned: a broker that may create topics makes the missing (or misspelt) one."""
+        if consumer.assignment() or time.monotonic() - self._asked < ASK_SECONDS:
+            return
+        self._asked = time.monotonic()
+        with suppress(KafkaException):
+            consumer.list_topics(self._topic, timeout=POLL_SECONDS)
 
     def _poll(self, consumer: Consumer) -> None:
         first = consumer.poll(POLL_SECONDS)

@@ -40,9 +40,8 @@ def test_other_text_is_no_instant(text: str) -> None:
     assert instant.parse(text) is None
 
 
-@given(st.datetimes(min_value=dt.datetime.min, max_value=dt.datetime.max))
+@given(st.datetimes(timezones=st.just(dt.UTC)))
 def test_agrees_with_the_standard_library(moment: dt.datetime) -> None:
-    moment = moment.replace(tzinfo=dt.UTC)
     nanos = instant.parse(moment.isoformat().replace("+00:00", "Z"))
     since = moment - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     assert nanos == (since // dt.timedelta(microseconds=1)) * 1000
