@@ -203,7 +203,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def _task(self, result: Any, status: str) -> None:
         """Take in one task of one host: of our own modules the listed keys, of all others name, status and duration."""
         task, host = result.task, result.host.get_name()
-        fields = result.task_fields
+        fields = result._task_fields  # its public twin is a deprecation warning on ansible-core 2.21
         action = str(task.resolved_action or task.action)
         began = self.started.pop((host, task._uuid), None)
         if action in C._ACTION_ALL_INCLUDES and status in ("ok", "skipped"):
@@ -230,7 +230,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def _learn(self, result: Any) -> None:
         action = str(result.task.resolved_action or result.task.action)
-        arguments = result.task_fields.get("args")
+        arguments = result._task_fields.get("args")
         if not action.startswith(COLLECTION) or not isinstance(arguments, dict):
             return
         if self.secrets.learn_arguments(action.removeprefix(COLLECTION), arguments):

@@ -25,6 +25,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from ansible import constants as C
+from ansible.errors import AnsibleActionFail
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -60,7 +61,7 @@ def _import_module(module_name: str) -> tuple[ModuleType | None, str]:
     # An exception here would end the whole run, so any error of the module's import is kept, and told when it is used.
     try:
         return importlib.import_module(MODULES + module_name), ""
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001
         return None, f"{module_name} cannot be imported in the controller: {type(error).__name__}: {error}"
 
 
@@ -73,7 +74,7 @@ class InProcessAction(ActionBase):  # type: ignore[misc]
     library: ModuleType | None = None
     problem = ""
 
-    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         variables = task_vars or {}
         reason = self._reason_for_a_process(variables)
         if reason:
@@ -114,9 +115,16 @@ class InProcessAction(ActionBase):  # type: ignore[misc]
             return "become is asked for"
         if self._task.async_val:
             return "async is asked for"
-        if not boolean(self._templar.template(variables.get(SWITCH, True))):
+        if not self._switched_on(variables):
             return f"{SWITCH} is false"
         return self._reason_interpreter(target)
+
+    def _switched_on(self, variables: dict[str, Any]) -> bool:
+        wanted = self._templar.template(variables.get(SWITCH, True))
+        try:
+            return bool(boolean(wanted))
+        except TypeError:
+            raise AnsibleActionFail(f"{SWITCH} is {wanted!r}, not a boolean: set it to true or false.") from None
 
     def _reason_interpreter(self, target: dict[str, Any]) -> str:
         wanted = target.get("ansible_python_interpreter") or C.config.get_config_value("INTERPRETER_PYTHON")
@@ -137,21 +145,48 @@ class InProcessAction(ActionBase):  # type: ignore[misc]
             os.close(read_end)
             _be_the_module(self.library, arguments, environment, write_end)
         os.close(write_end)
-        waited = False
+        child = _Child(pid)
         try:
-            lines = _read(read_end, None if silent else _Printer(_host(variables)))
-            wait_status = os.waitpid(pid, 0)[1]
-            waited = True
+            lines = _read(read_end, child, None if silent else _Printer(_host(variables)))
+            exit_code = child.wait()
         finally:
             os.close(read_end)
-            if not waited:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-        return _result(lines, os.waitstatus_to_exitcode(wait_status), str(self._task.action))
+            child.kill()
+        return _result(lines, exit_code, str(self._task.action))
+
+
+class _Child:
+    """The forked child; waited for exactly once, whichever way it ends."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+        self._exit_code: int | None = None
+
+    def ended(self) -> bool:
+        """Whether it has ended, without waiting."""
+        if self._exit_code is None:
+            pid, status = os.waitpid(self._pid, os.WNOHANG)
+            if pid:
+                self._exit_code = os.waitstatus_to_exitcode(status)
+        return self._exit_code is not None
+
+    def wait(self) -> int:
+        """Wait for its end; returns the exit code, negative for a signal."""
+        if self._exit_code is None:
+            _, status = os.waitpid(self._pid, 0)
+            self._exit_code = os.waitstatus_to_exitcode(status)
+        return self._exit_code
+
+    def kill(self) -> None:
+        """End it now, if it has not ended by itself (task timeout, Ctrl-C)."""
+        if not self.ended():
+            os.kill(self._pid, signal.SIGKILL)
+            self.wait()
 
 
 def _be_the_module(module: Any, arguments: dict[str, Any], environment: dict[str, Any], write_end: int) -> NoReturn:
     """The child: run main() with standard output going to the worker, then end without returning into its stack."""
+    exit_code = 0
     try:
         gc.disable()
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -167,15 +202,18 @@ def _be_the_module(module: Any, arguments: dict[str, Any], environment: dict[str
             pipe.flush()
 
         progress.send = send
-        with contextlib.suppress(SystemExit), patch_module_args(arguments):
-            module.main()
+        try:
+            with patch_module_args(arguments):
+                module.main()
+        except SystemExit as end:
+            exit_code = end.code if isinstance(end.code, int) else int(end.code is not None)
         pipe.flush()
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001
         # main() catches all; what arrives here is a defect of the hand-over itself, and must still become a result
         with contextlib.suppress(Exception):
             os.write(write_end, (json.dumps({"failed": True, "msg": f"in-process child: {error!r}"}) + "\n").encode())
     finally:
-        os._exit(0)
+        os._exit(exit_code & 0xFF)
 
 
 class _Printer:
@@ -199,28 +237,36 @@ class _Printer:
             self._last_text, self._last_time, self._held = self._held, now, ""
 
 
-def _read(read_end: int, printer: _Printer | None) -> list[bytes]:
-    """All lines the child writes until it ends, without the progress lines, which are shown as they come."""
+def _read(read_end: int, child: _Child, printer: _Printer | None) -> list[bytes]:
+    """All lines the child writes until it ends, without the progress lines, which are shown as they come.
+
+    A process that the child left behind may hold the pipe open: the end of the child is the end, not that of the pipe.
+    """
     lines: list[bytes] = []
-    rest = b""
+    rest: list[bytes] = []
     with selectors.DefaultSelector() as selector:
         selector.register(read_end, selectors.EVENT_READ)
         while True:
             if not selector.select(timeout=NEW_TEXT_SECONDS):
+                if child.ended() and not selector.select(timeout=0):
+                    break
                 if printer:
                     printer.flush()
                 continue
             piece = os.read(read_end, 1 << 16)
             if not piece:
                 break
-            *complete, rest = (rest + piece).split(b"\n")
+            *complete, last = piece.split(b"\n")
+            if complete:
+                complete[0] = b"".join([*rest, complete[0]])
+                rest = []
+            rest.append(last)
             for line in complete:
                 if not line.startswith(PROGRESS):
                     lines.append(line)
                 elif printer:
                     printer.show(line[1:].decode("utf-8", errors="replace"))
-    lines.append(rest)
-    return lines
+    return [*lines, b"".join(rest)]
 
 
 def _result(lines: list[bytes], exit_code: int, action: str) -> dict[str, Any]:
@@ -232,12 +278,21 @@ def _result(lines: list[bytes], exit_code: int, action: str) -> dict[str, Any]:
                 data: dict[str, Any] = json.loads(line, cls=decoder)
             except ValueError:
                 continue
-            return {key: value for key, value in data.items() if not key.startswith("_ansible_")}
+            return _with_lines({key: value for key, value in data.items() if not key.startswith("_ansible_")})
     if exit_code < 0:
         ended = f"ended by signal {-exit_code} ({signal.strsignal(-exit_code)})"
     else:
         ended = f"ended with code {exit_code}"
-    return {"failed": True, "msg": f"{action} {ended} before it gave a result; whether it changed anything is not known."}
+    told = f"{action} {ended} before it gave a result; whether it changed anything is not known."
+    return {"failed": True, "msg": told}
+
+
+def _with_lines(data: dict[str, Any]) -> dict[str, Any]:
+    """What core adds to the result of a module process."""
+    for name in ("stdout", "stderr"):
+        if name in data:
+            data.setdefault(f"{name}_lines", (data[name] or "").splitlines())
+    return data
 
 
 def _target_variables(variables: dict[str, Any], delegate_to: str | None) -> dict[str, Any]:

@@ -64,7 +64,9 @@ def environment(collections: Path, home: Path, **more: str) -> dict[str, str]:
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
         "ANSIBLE_DEPRECATION_WARNINGS": "true",
+        "ANSIBLE_ASYNC_DIR": str(home / "async"),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONHASHSEED": "0",
         **more,
     }
 

@@ -143,7 +143,7 @@ def own_lines(params: dict[str, Any], context: operation.Context) -> dict[str, A
 
 
 def facts(params: dict[str, Any], context: operation.Context) -> dict[str, Any]:
-    return {"changed": False, "ansible_facts": {"probe_fact": 5}, "_ansible_hidden": 1, "results": "text"}
+    return {"changed": False, "ansible_facts": {"probe_fact": 5}}
 
 
 def noise_before(params: dict[str, Any], context: operation.Context) -> dict[str, Any]:
@@ -180,6 +180,7 @@ def leave_politely(params: dict[str, Any], context: operation.Context) -> dict[s
 def orphan(params: dict[str, Any], context: operation.Context) -> dict[str, Any]:
     """Dies while a process it forked lives on and holds its standard output."""
     if os.fork() == 0:
+        Path(params["where"]).write_text(str(os.getpid()))
         time.sleep(params["number"])
         os._exit(0)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -192,13 +193,15 @@ def hang(params: dict[str, Any], context: operation.Context) -> dict[str, Any]:
     return {"changed": False}
 
 
-def who(params: dict[str, Any], context: operation.Context) -> dict[str, Any]:
-    return {
-        "changed": False,
-        "user": os.geteuid(),
-        "executable": sys.executable,
-        "in_zip": ".zip/" in operation.__file__,
-    }
+def surroundings(params: dict[str, Any], context: operation.Context) -> dict[str, Any]:
+    mask = os.umask(0)
+    os.umask(mask)
+    return {"changed": False, "cwd": os.getcwd(), "umask": mask, "user": os.geteuid(), "executable": sys.executable}
+
+
+def where(params: dict[str, Any], context: operation.Context) -> dict[str, Any]:
+    """Whether this runs from the zip of an ordinary module process, and as whom."""
+    return {"changed": False, "ordinary": ".zip/" in operation.__file__, "user": os.geteuid()}
 
 
 BEHAVIOUR = {name: value for name, value in list(globals().items()) if getattr(value, "__module__", "") == __name__}
