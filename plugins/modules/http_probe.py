@@ -37,7 +37,8 @@ attributes:
     description: Returns details on what has changed when in diff mode.
     support: none
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second run indicates no change.
+    description:
+      - When run twice in a row outside check mode, with the same arguments, the second run indicates no change.
     support: partial
     details:
       - Full when no request changes anything; otherwise it is up to the server.
