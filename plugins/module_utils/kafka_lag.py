@@ -219,8 +219,8 @@ def _assignments(
     members: dict[kafka_trend.Key, dict[str, Any]] = {}
     targets: dict[kafka_trend.Key, str] = {}
     for member in (described or {}).get("members", []):
-        members.update(dict.fromkeys(member["assigned"], member))
-        targets.update(dict.fromkeys(member["target"] or [], member["member_id"]))
+        members.update({(topic, number): member for topic, number in member["assigned"]})
+        targets.update({(topic, number): member["member_id"] for topic, number in member["target"] or []})
     return members, targets
 
 
