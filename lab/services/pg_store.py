@@ -78,7 +78,7 @@ class PostgresStore:
                 "select net_qty, avg_price from positions where account_id = %s and symbol = %s for update", key
             )
             row = cursor.fetchone()
-            position, realised = move(Position(*row) if row else Position(), fill.signed_delta, fill.price)
+            position, realised = move(_position(*row) if row else Position(), fill.signed_delta, fill.price)
             execute_values(cursor, _UPSERT_POSITION, [(*key, *position)])
             if realised:
                 execute_values(cursor, _UPSERT_PNL, [(*key, fill.quote_ccy, realised)])
@@ -91,7 +91,7 @@ class PostgresStore:
         rows = self._rows(
             "select symbol, net_qty, avg_price from positions where account_id = %s order by symbol", account_id
         )
-        return [(symbol, Position(quantity, average)) for symbol, quantity, average in rows]
+        return [(symbol, _position(quantity, average)) for symbol, quantity, average in rows]
 
     def balances(self, account_id: str) -> list[tuple[str, int]]:
         return self._rows("select currency, amount from balances where account_id = %s order by currency", account_id)
@@ -128,7 +128,7 @@ class PostgresStore:
             book.orders[row[1]] = OrderMeta(*row)
         book.totals = dict(self._rows("select order_id, filled_qty_total from order_filled_total"))
         for *key, quantity, average in self._rows("select account_id, symbol, net_qty, avg_price from positions"):
-            book.positions_by_key[key[0], key[1]] = Position(quantity, average)
+            book.positions_by_key[key[0], key[1]] = _position(quantity, average)
         return BulkReplay(self._pool, book)
 
     def _rows(self, statement: str, *parameters: Any) -> list[Any]:
@@ -169,6 +169,10 @@ class BulkReplay:
             _many(cursor, _UPSERT_BALANCE, [(*key, amount) for key, amount in book.balances_by_key.items()])
             _many(cursor, _UPSERT_PNL, [(*key, amount) for key, amount in book.pnl_by_key.items()])
             _many(cursor, _INSERT_FILL, [_fill_row(fill) for fill in self._fills], template=_FILL_ROW)
+
+
+def _position(quantity: int, average: float | None) -> Position:
+    return Position(quantity, None if average is None else float(average))
 
 
 def _many(cursor: Any, statement: str, rows: list[Any], template: str | None = None) -> None:
