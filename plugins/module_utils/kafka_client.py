@@ -138,7 +138,7 @@ class Client:
 
     def list_groups(self) -> tuple[list[dict[str, Any]], list[Error]]:
         """Consumer groups that the user may see ({group, state, type, is_simple_consumer_group}), and errors."""
-        answer = self._result(self._admin.list_consumer_groups(request_timeout=self._seconds("listing groups")))
+        answer = self._result(self._admin.list_consumer_groups(request_timeout=self._seconds()))
         if answer.error:
             return [], [answer.error]
         rows = [
@@ -160,7 +160,7 @@ class Client:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
-                return {row.id: row.protocol_type or "" for row in listing(timeout=self._seconds("listing all groups"))}
+                return {row.id: row.protocol_type or "" for row in listing(timeout=self._seconds())}
             except confluent_kafka.KafkaException:
                 return {}
 
@@ -241,7 +241,7 @@ class Client:
                 answers.update({key: self._too_late() for key in missing if key not in answers})
                 break
             request = {confluent_kafka.TopicPartition(*key): spec for key in missing}
-            seconds = self._seconds("reading offsets")
+            seconds = self._seconds()
             futures = self._admin.list_offsets(request, isolation_level=isolation, request_timeout=seconds)
             for asked, future in futures.items():
                 answer = self._result(future)
@@ -256,7 +256,7 @@ class Client:
         if not names:
             return {}
         wanted = confluent_kafka.TopicCollection(names)
-        futures = self._admin.describe_topics(wanted, request_timeout=self._seconds("describing topics"))
+        futures = self._admin.describe_topics(wanted, request_timeout=self._seconds())
         answers = {name: self._result(future) for name, future in futures.items()}
         return {name: answer.error for name, answer in answers.items() if answer.error}
 
@@ -267,7 +267,7 @@ class Client:
             admin.ConfigResource(kind.BROKER, str(broker)),
             *(admin.ConfigResource(kind.TOPIC, name) for name in topics),
         ]
-        futures = self._admin.describe_configs(resources, request_timeout=self._seconds("reading configurations"))
+        futures = self._admin.describe_configs(resources, request_timeout=self._seconds())
         answers = {}
         for resource, future in futures.items():
             answer = self._result(future)
@@ -303,7 +303,7 @@ class Client:
         while True:
             while len(pending) < IN_FLIGHT and not self._deadline.expired and (key := next(waiting, None)) is not None:
                 try:
-                    pending[start(key, self._seconds(key))] = key
+                    pending[start(key, self._seconds())] = key
                 except (confluent_kafka.KafkaException, ValueError, TypeError) as refused:
                     yield key, Answer(error=kafka_errors.error("_INVALID_ARG", _text(refused)))
             if not pending:
@@ -327,12 +327,13 @@ class Client:
             yield pause
             pause *= 2
 
-    def _seconds(self, what: str) -> float:
-        return max(0.1, self._deadline.within(self._request_seconds, what))
+    def _seconds(self) -> float:
+        """The time for the next request; a moment even at the very end, so that its answer says what happened."""
+        return max(0.1, min(self._request_seconds, self._deadline.remaining()))
 
     def _too_late(self) -> Answer:
         return Answer(
-            error=kafka_errors.error("_TIMED_OUT", "the total time was used up before it was read; raise 'timeout'")
+            error=kafka_errors.error("_TIMED_OUT", "it was not read before the time was used up; raise 'timeout'")
         )
 
     def _result(self, future: concurrent.futures.Future[Any]) -> Answer:

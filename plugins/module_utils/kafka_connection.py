@@ -76,10 +76,14 @@ def servers(given: Iterable[str]) -> list[str]:
     return list(seen)
 
 
-def require_between(params: dict[str, Any], name: str, lowest: float, highest: float) -> None:
-    """InputError when the number ``params[name]`` (None is fine) is outside the bounds."""
+def require_between(params: dict[str, Any], name: str, lowest: float, highest: float | None = None) -> None:
+    """InputError when the number ``params[name]`` (None is fine) is outside the bounds; None = no upper bound."""
     value = params[name]
-    if value is not None and not lowest <= value <= highest:
+    if value is None:
+        return
+    if highest is None and value < lowest:
+        raise InputError(f"{name} is {value:g}; it must be {lowest:g} or more.")
+    if highest is not None and not lowest <= value <= highest:
         raise InputError(f"{name} is {value:g}; it must be between {lowest:g} and {highest:g}.")
 
 

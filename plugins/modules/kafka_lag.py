@@ -13,8 +13,9 @@ version_added: 0.1.0
 short_description: Lag of Kafka consumer groups, and whether it is being worked off
 description:
   - Reads committed offsets, log starts and ends of any number of consumer groups in one task, and judges the lag.
-  - The lag of a partition is C(max(0, end - max(committed, log start))). It counts offsets. In a compacted or
-    transactional topic that is more than the number of records. Commits are read before ends.
+  - The lag of a partition is its end minus the committed offset, or minus the log start where that is higher, and never
+    below 0. It counts offsets. In a compacted or transactional topic that is more than the number of records. Commits
+    are read before ends.
   - A partition without a committed offset has an unknown lag (null), unless it holds no records or O(no_commit_policy)
     says where the group would begin.
   - A total goes with C(complete). What could not be read makes the check unverified, never green.
@@ -23,8 +24,8 @@ description:
   - Needs the ACL operation Describe on the groups and on their topics. O(group_patterns) finds the groups that the user
     may describe, or all of them with Describe on the cluster.
   - "Requests: one ListOffsets of each kind (start, last stable offset, high watermark) per broker for all groups
-    together, and one OffsetFetch and one DescribeGroups per group, at most eight at a time. The client library takes one
-    group per request."
+    together, and one OffsetFetch and one DescribeGroups per group, at most eight at a time. The client library takes
+    one group per request."
 extends_documentation_fragment:
   - sre.runbooks.kafka
   - sre.runbooks.attributes
@@ -94,14 +95,14 @@ options:
     default: 1
   sample_interval_seconds:
     description:
-      - Time between two samples, 0.1 to 3600. It must be longer than the time between two commits of the consumers (often
-        5 seconds), or they look stalled.
+      - Time between two samples, 0.1 to 3600. It must be longer than the time between two commits of the consumers
+        (often 5 seconds), or they look stalled.
     type: float
     default: 10
   allowed_lag:
     description:
-      - Lag of a partition, in offsets, that is called V(ok) whether it moves or not. Use V(1) for topics that are written
-        in transactions.
+      - Lag of a partition, in offsets, that is called V(ok) whether it moves or not. Use V(1) for topics that are
+        written in transactions.
     type: int
     default: 0
   partitions:
@@ -280,7 +281,7 @@ groups:
       type: int
       sample: 2
     by_topic:
-      description: By topic, C(total_lag), C(partitions), C(unknown_partitions) and C(log_end_sum) (0 in an empty topic).
+      description: By topic, C(total_lag), C(partitions), C(unknown_partitions) and C(log_end_sum).
       type: dict
       sample: {events: {total_lag: 3, partitions: 3, unknown_partitions: 0, log_end_sum: 120}}
     complete:
@@ -309,7 +310,8 @@ groups:
       type: dict
       contains:
         status:
-          description: V(stopped), V(stalled), V(rewind), V(growing), V(unknown), V(draining) or V(ok), of the worst partition.
+          description:
+            - The worst of its partitions. V(stopped), V(stalled), V(rewind), V(growing), V(unknown), V(draining) or V(ok).
           type: str
           sample: draining
         seconds:
@@ -398,7 +400,7 @@ groups:
           type: str
           sample: draining
         error:
-          description: Why the offsets are not known, with C(code), C(name), C(retriable) and C(message); otherwise null.
+          description: Why the offsets are not known, with C(code), C(name), C(retriable) and C(message), or null.
           type: dict
           sample: null
         member_id:

@@ -138,7 +138,8 @@ brokers:
   returned: success
   sample: [{id: 1, host: kafka-1, port: 9092}]
 topics:
-  description: The topics of O(topics) that exist; with O(end_offsets=true) and without O(topics), all that are not internal.
+  description:
+    - The topics of O(topics) that exist. With O(end_offsets=true) and without O(topics), all that are not internal.
   type: list
   elements: dict
   returned: success
