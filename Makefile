@@ -67,7 +67,7 @@ parity: newest ## both ways of running a module give the same, on the newest Pyt
 	@if [ -x $(NEWEST) ]; then $(NEWEST) -m pytest -q $(PARITY); else echo "parity: left out, there is no newer Python"; fi
 
 bench: dev ## timings, side by side with the tools a user would pick instead
-	@$(PY) tests/benchmarks/run.py
+	@$(PY) -m tests.benchmarks.run $(B)
 
 ##@ Quality
 .PHONY: lint docs

@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""``make bench``: each measurement side by side, in one run, with what a user would run today; printed as ratios.
+
+Names of benchmarks on the command line run only these: ``run.py kafka_lag``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import time
+from typing import Any
+
+BENCHMARKS = ("recovery_check", "kafka_lag", "ledger_scan")
+COLUMNS = ("measured", "ours", "theirs", "ratio", "target")
+
+
+def seconds(value: float) -> str:
+    """Seconds with the digits that mean something."""
+    return f"{value:.3f} s" if value < 1 else f"{value:.1f} s"
+
+
+def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """One printed line: ours_seconds and theirs_seconds become text, and a ratio below its target is marked."""
+    missed = "" if row["ratio"] >= row["target"] else "  missed"
+    ours, theirs = seconds(row["ours_seconds"]), seconds(row["theirs_seconds"])
+    return (row["name"], ours, theirs, f"{row['ratio']:.1f}x", f">= {row['target']:g}x{missed}")
+
+
+def main(names: list[str]) -> int:
+    """Exit code 1 when a ratio is below its target."""
+    unknown = sorted(set(names) - set(BENCHMARKS))
+    if unknown:
+        print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(BENCHMARKS)}")
+        return 2
+    rows: list[dict[str, Any]] = []
+    for name in names or BENCHMARKS:
+        begun = time.monotonic()
+        print(f"{name} ...", flush=True)
+        rows += importlib.import_module(f"tests.benchmarks.{name}").rows()
+        print(f"{name} done in {time.monotonic() - begun:.0f} s", flush=True)
+    table = [COLUMNS, *(cells(row) for row in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(COLUMNS))]
+    print()
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    return 0 if all(row["ratio"] >= row["target"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
