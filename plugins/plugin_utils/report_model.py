@@ -19,7 +19,7 @@ GATE = "sre.runbooks.verdict"
 RANK: dict[str, int] = {status: position for position, status in enumerate(checks.WORST_FIRST)}
 NO_GATE = "No verdict was given: the gate of no procedure ran."
 ENDED = {
-    "running": "The run has not ended yet. ",
+    "running": "The run has not ended, or was killed. ",
     "interrupted": "The run ended early (interrupted, or stopped by an error). ",
     "finished": "",
 }
