@@ -8,7 +8,7 @@ import time
 
 from lab import control, probes
 from lab.faults import books, bus, stray
-from lab.faults.model import Fault, dead_with, overridden, start_and_die, wait_consumer
+from lab.faults.model import Fault, dead_with, overridden, restart, start, start_and_die, wait_consumer
 from lab.layout import paths, ports
 from lab.services import instant
 from lab.services.entries import Entry, Fill, OrderAccepted, to_line
@@ -35,7 +35,7 @@ def _port_taken() -> None:
 
 def _port_free() -> None:
     stray.end("backoffice-port-taken")
-    control.restart("backoffice")
+    restart("backoffice")
 
 
 def _second_backoffice() -> None:
@@ -65,13 +65,13 @@ def _slow_replay() -> None:
 def _long_replay() -> None:
     with books.stopped():
         _slowed(LONG_REPLAY_MS)
-    control.start("backoffice", wait=False)
+    start("backoffice")
     control.wait_until(lambda: control.state("backoffice") == "RUNNING", 30, "backoffice replaying")
 
 
 def _quick_replay() -> None:
     control.clear_env("backoffice", "LAB_REPLAY_DELAY_MS_PER_LINE")
-    control.restart("backoffice")
+    restart("backoffice")
 
 
 def _into_memory() -> None:
@@ -87,7 +87,7 @@ def _into_database() -> None:
     control.clear_env("backoffice", *IN_MEMORY)
     with books.stopped():
         paths().snapshot.unlink(missing_ok=True)
-    control.start("backoffice")
+    start("backoffice")
 
 
 def _forget_account() -> None:
@@ -97,6 +97,7 @@ def _forget_account() -> None:
         kept = books.keep("account-unknown") / "lines"
         kept.write_bytes(b"".join(line for line in books.whole_lines(books.read()).splitlines(True) if mark in line))
     books.rebuilt(books.without(lambda line: mark not in line))
+    control.wait_ready("backoffice")
 
 
 def _remember_account() -> None:
@@ -118,6 +119,7 @@ def _many_entries() -> None:
         lines.append(Fill(*order, delta=1, total=1, price=100, quote_ccy="JPY", cash_delta=cash, fee=0))
     text = "".join(to_line(line) + "\n" for line in lines).encode()
     books.rebuilt(lambda data: books.whole_lines(data) + text)
+    control.wait_ready("backoffice")
 
 
 def _few_entries() -> None:
@@ -129,13 +131,13 @@ FAULTS = (
         "backoffice-stopped",
         "BackOffice is stopped",
         lambda: control.stop("backoffice"),
-        lambda: control.start("backoffice"),
+        lambda: start("backoffice"),
     ),
     Fault(
         "backoffice-restarted",
         "BackOffice was restarted on a quiet market: all null, and healthy",
         _restart_on_quiet_market,
-        lambda: control.start("market"),
+        lambda: start("market"),
     ),
     Fault("backoffice-port-taken", "somebody else has BackOffice's port: it died at boot", _port_taken, _port_free),
     dead_with(

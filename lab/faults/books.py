@@ -130,8 +130,8 @@ def empty_store() -> None:
 
 
 def rebuilt(change: Callable[[bytes], bytes]) -> None:
-    """Change the ledger and have the next boot book the store anew from it; starts BackOffice."""
+    """Change the ledger and have the next boot book the store anew from it; starts BackOffice, does not wait."""
     with stopped():
         edit(change)
         empty_store()
-    control.start("backoffice")
+    control.start("backoffice", wait=False)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from lab import control, postgres, seed
 from lab.faults import books
 from lab.faults.kafka import FLAT_PAIR
-from lab.faults.model import Fault, start_and_die, wait_consumer
+from lab.faults.model import Fault, restart, start, start_and_die, wait_consumer
 from lab.layout import LabError, paths
 
 ASIDE = "lab_schema_aside"
@@ -28,13 +28,14 @@ def _down_at_boot() -> None:
 
 def _back() -> None:
     control.start("postgresql")
-    control.restart("backoffice")
+    restart("backoffice")
 
 
 def _books_nothing() -> None:
     """The service as it was written: orders reach the database, fills never do. The first live fill kills it."""
     control.set_env("backoffice", LAB_PG_AS_WRITTEN="1")
     books.rebuilt(lambda data: data)
+    control.wait_ready("backoffice")
     seed.put(paths(), FLAT_PAIR, "acct_market")
     wait_consumer("EMPTY")
 
@@ -45,34 +46,44 @@ def _books_again() -> None:
     books.rebuilt(books.unrepeated)
 
 
-def _rename_schema(name: str, new_name: str) -> None:
-    """Rename a schema of the service's database; nothing when there is none of that name."""
+def _set_schema_aside() -> None:
+    """What the service finds is a database without a migration: an empty schema."""
+    _in_database(
+        False, f"ALTER SCHEMA public RENAME TO {ASIDE}", "CREATE SCHEMA public AUTHORIZATION pg_database_owner"
+    )
+
+
+def _put_schema_back() -> None:
+    _in_database(True, "DROP SCHEMA IF EXISTS public CASCADE", f"ALTER SCHEMA {ASIDE} RENAME TO public")
+
+
+def _in_database(set_aside: bool, *statements: str) -> None:
+    """Run the statements if the schema is set aside, or is not; LabError."""
     import psycopg2
 
     try:
         connection = postgres.connect(paths(), "backoffice")
         try:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [name])
-                if cursor.fetchone():
-                    cursor.execute(f"ALTER SCHEMA {name} RENAME TO {new_name}")
+                cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = %s)", [ASIDE])
+                if cursor.fetchone() == (set_aside,):
+                    cursor.execute("; ".join(statements))
         finally:
             connection.close()
     except psycopg2.Error as error:
-        reason = str(error).strip().splitlines()[0]
-        raise LabError(f"postgresql: schema {name} was not renamed to {new_name}: {reason}") from None
+        raise LabError(f"postgresql: {'; '.join(statements)}: {str(error).strip().splitlines()[0]}") from None
 
 
 def _no_schema() -> None:
     with books.stopped():
-        _rename_schema("public", ASIDE)
+        _set_schema_aside()
     control.start("backoffice")
 
 
 def _schema() -> None:
     with books.stopped():
-        _rename_schema(ASIDE, "public")
-    control.start("backoffice")
+        _put_schema_back()
+    start("backoffice")
 
 
 FAULTS = (

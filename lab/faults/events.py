@@ -9,7 +9,7 @@ from itertools import chain
 
 from lab import control, kafka, probes
 from lab.faults import bus
-from lab.faults.model import Fault
+from lab.faults.model import Fault, restart, start
 from lab.layout import address, paths
 from lab.services import instant
 from lab.services.market import order_events
@@ -46,7 +46,7 @@ def _flow(name: str, summary: str, mode: str, clock_offset_seconds: int = 0) -> 
 
 def _orders_again() -> None:
     control.clear_env("market", *MARKET_VARIABLES)
-    control.restart("market")
+    restart("market")
 
 
 def _quiet() -> None:
@@ -63,5 +63,5 @@ FAULTS = (
     _flow("producer-clock-behind", "the producer's clock is an hour behind: fresh events look stale", "events", -HOUR),
     _flow("orphan-events-only", "only reports of unknown orders arrive: all of them are skipped", "orphans"),
     _flow("foreign-format", "only records in another format arrive: all of them are skipped", "foreign"),
-    Fault("quiet-market", "nobody trades: the last event is an hour old", _quiet, lambda: control.start("market")),
+    Fault("quiet-market", "nobody trades: the last event is an hour old", _quiet, lambda: start("market")),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 from lab import control, probes
 from lab.faults import bus, stray
 from lab.faults.kafka import EMPTY
-from lab.faults.model import Fault, overridden, wait_consumer
+from lab.faults.model import Fault, overridden, start, wait_consumer
 from lab.layout import ports
 
 
@@ -24,23 +24,25 @@ def _never_published() -> None:
 def _published() -> None:
     control.clear_env("gateway", "KAFKA_ENABLE", "KAFKA_TOPIC")
     control.clear_env("backoffice", "KAFKA_TOPIC")
-    control.restart("backoffice")
-    control.restart("gateway")
+    control.stop("backoffice")
+    control.stop("gateway")
     bus.delete_topic(EMPTY)
+    start("backoffice")
+    start("gateway")
 
 
 def _port_taken() -> None:
     """With its publisher on, the gateway lives on without a listener."""
     control.stop("gateway")
     stray.listen("gateway-port-taken", "gateway", ["lab.faults.squatter", str(ports()["gateway"])], {})
-    control.start("gateway", wait=False)
+    start("gateway")
     control.wait_until(lambda: probes.port_open("gateway"), 10, "somebody else on the gateway's port")
 
 
 def _port_free() -> None:
     control.stop("gateway")
     stray.end("gateway-port-taken")
-    control.start("gateway")
+    start("gateway")
 
 
 FAULTS = (
@@ -56,8 +58,6 @@ FAULTS = (
         _never_published,
         _published,
     ),
-    Fault(
-        "gateway-stopped", "the gateway is stopped", lambda: control.stop("gateway"), lambda: control.start("gateway")
-    ),
+    Fault("gateway-stopped", "the gateway is stopped", lambda: control.stop("gateway"), lambda: start("gateway")),
     Fault("gateway-port-taken", "somebody else has the gateway's port; its process lives on", _port_taken, _port_free),
 )

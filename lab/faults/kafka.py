@@ -8,7 +8,7 @@ import resource
 
 from lab import control, probes, seed, supervisor
 from lab.faults import bus
-from lab.faults.model import Fault, dead_with, overridden, wait_consumer
+from lab.faults.model import Fault, dead_with, overridden, restart, start, wait_consumer
 from lab.layout import LabError, paths
 
 MISSPELT, EMPTY = "evnets", "events.empty"
@@ -41,8 +41,10 @@ def _other_topic(name: str, summary: str, topic: str) -> Fault:
         fault.apply()
 
     def undo() -> None:
-        fault.undo()
+        control.clear_env("backoffice", "KAFKA_TOPIC")
+        control.stop("backoffice")
         bus.delete_topic(topic)
+        start("backoffice")
 
     return Fault(name, summary, apply, undo)
 
@@ -74,8 +76,8 @@ def _something_skipped() -> bool:
 
 def _read_to_the_end() -> None:
     control.clear_env("backoffice", "LAB_CONSUME_DELAY_MS")
-    control.restart("backoffice")
-    control.start("market")
+    restart("backoffice")
+    start("market")
 
 
 FAULTS = (
@@ -89,7 +91,7 @@ FAULTS = (
         "consumer-dead",
         "the ledger file cannot grow: the consumer died silently, BackOffice still answers",
         _consumer_dies,
-        lambda: control.restart("backoffice"),
+        lambda: restart("backoffice"),
     ),
     overridden(
         "consumer-slow",

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from lab import control
 from lab.faults import books, bus
 from lab.faults.backoffice import IN_MEMORY
-from lab.faults.model import Fault, start_and_die, wait_consumer
+from lab.faults.model import Fault, start, start_and_die, wait_consumer
 from lab.layout import paths
 
 SNAPSHOT_SECONDS = 5
@@ -59,7 +59,7 @@ def _bad_line(name: str, summary: str, line: bytes, fatal: bool = False) -> Faul
     def undo() -> None:
         with books.stopped():
             books.remove(line)
-        control.start("backoffice")
+        start("backoffice")
         books.forget(name)
 
     return Fault(name, summary, apply, undo)
@@ -79,7 +79,7 @@ def _mend() -> None:
     """Only the torn bytes go: the event that was glued to them is a whole line again."""
     with books.stopped():
         books.edit(lambda data: books.whole_lines(data.replace(TORN, b"")))
-    control.start("backoffice")
+    start("backoffice")
     books.forget("ledger-torn-tail")
 
 
@@ -114,8 +114,8 @@ def _under_snapshot(name: str, summary: str, spoil: Callable[[bytes], bytes]) ->
                 good, bad = (folder / "good").read_bytes(), (folder / "bad").read_bytes()
                 books.edit(lambda data: data.replace(bad + b"\n", good + b"\n", 1))
             paths().snapshot.unlink(missing_ok=True)
-        control.start("backoffice")
-        control.start("market")
+        start("backoffice")
+        start("market")
         books.forget(name)
 
     return Fault(name, summary, apply, undo)
@@ -167,7 +167,7 @@ def _join_files() -> None:
         if (folder / "copied").exists():
             written = (folder / "old").read_bytes()[int((folder / "copied").read_text("utf-8")) :]
             books.edit(lambda data: data if data.endswith(written) else books.whole_lines(data) + written)
-    control.start("backoffice")
+    start("backoffice")
     books.forget("writer-on-old-inode")
 
 

@@ -17,7 +17,8 @@ DEATH_SECONDS = 30
 class Fault:
     """``apply`` returns when the fault shows; ``undo`` can be called at any time, also twice. Both raise LabError.
 
-    ``undo`` restarts what it has to; that data flows again afterwards is proven by whoever asked for it.
+    ``undo`` starts what it has to, and does not wait: another fault may still be in the way. That every program
+    answers and data flows again is for its caller to prove, when the last fault is out.
     """
 
     name: str
@@ -40,7 +41,7 @@ def overridden(name: str, summary: str, program: str, variables: dict[str, str |
 
     def undo() -> None:
         control.clear_env(program, *variables)
-        control.restart(program)
+        restart(program)
 
     return Fault(name, summary, apply, undo)
 
@@ -55,9 +56,20 @@ def dead_with(name: str, summary: str, variables: dict[str, str | None]) -> Faul
 
     def undo() -> None:
         control.clear_env("backoffice", *variables)
-        control.restart("backoffice")
+        restart("backoffice")
 
     return Fault(name, summary, apply, undo)
+
+
+def start(program: str) -> None:
+    """Start a program without waiting until it answers."""
+    control.start(program, wait=False)
+
+
+def restart(program: str) -> None:
+    """Stop a program and start it without waiting until it answers."""
+    control.stop(program)
+    start(program)
 
 
 def start_and_die(program: str) -> None:
