@@ -44,7 +44,7 @@ def _up(_options: argparse.Namespace, where: Paths) -> int:
         if not fresh and left:
             say(f"faults are in the lab: {', '.join(left)}; `make lab-heal` takes them out")
             return _status(_options, where)
-        started = lifecycle.up(where)
+        started = lifecycle.up(where, faulty=bool(left))
         if left:
             say(f"faults were left in the lab when it was stopped: {', '.join(left)}")
             faultbook.heal(where)

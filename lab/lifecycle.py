@@ -45,8 +45,11 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def up(paths: Paths) -> bool:
-    """Bring the lab up from whatever state it is in. True when it was started, False when all of it ran already."""
+def up(paths: Paths, faulty: bool = False) -> bool:
+    """Bring the lab up from whatever state it is in. True when it was started, False when all of it ran already.
+
+    ``faulty``: faults are left in it, so the services may not come up before they are taken out.
+    """
     running = supervisor.running(paths)
     if running and paths.seeding.exists():
         supervisor.stop(paths, _STOP_SECONDS)
@@ -74,7 +77,7 @@ def up(paths: Paths) -> bool:
     programs.record_left_out(paths, missing)
     if not running:
         supervisor.start(paths)
-    _start_all(paths, [part.name for part in parts])
+    _start_all(paths, [part.name for part in parts], faulty)
     return True
 
 
@@ -117,13 +120,15 @@ def _parts(paths: Paths) -> tuple[list[supervisor.Program], dict[str, str]]:
     return [part for part in programs.table(paths, server, command) if part.name not in missing], missing
 
 
-def _start_all(paths: Paths, names: Sequence[str]) -> None:
+def _start_all(paths: Paths, names: Sequence[str], faulty: bool) -> None:
     """Servers side by side, then what is built on them, then the first orders, then the order flow."""
     _start(name for name in names if name in ("postgresql", "kafka"))
     if "postgresql" in names:
         postgres.configure(paths)
     if "kafka" in names:
         kafka.configure(paths)
+    if faulty:
+        return
     _start(name for name in names if name in ("backoffice", "gateway"))
     if set(names) == set(PROGRAMS):
         if not paths.seeded.exists():
