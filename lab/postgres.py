@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import io
 import os
 import pwd
 import shutil
@@ -250,6 +251,6 @@ def flyway_checksum(script: str) -> int:
     import zlib
 
     value = 0
-    for line in script.removeprefix("\ufeff").splitlines():
-        value = zlib.crc32(line.encode(), value)
+    for line in io.StringIO(script.removeprefix("\ufeff"), newline=None):
+        value = zlib.crc32(line.rstrip("\n").encode(), value)
     return value - (1 << 32) if value >= 1 << 31 else value

@@ -73,8 +73,8 @@ def configuration(paths: Paths, programs: Sequence[Program], root: bool) -> str:
             f"stopwaitsecs={program.stop_seconds}",
             "killasgroup=true",
             *([f"user={program.account}"] if program.account else []),
-            f"stdout_logfile={text(paths.stdout_log(program.name))}",
-            f"stderr_logfile={text(paths.stderr_log(program.name))}",
+            f"stdout_logfile={text(text(paths.stdout_log(program.name)))}",  # supervisor expands these two twice
+            f"stderr_logfile={text(text(paths.stderr_log(program.name)))}",
             "stdout_logfile_maxbytes=50MB",
             "stderr_logfile_maxbytes=50MB",
             "stdout_logfile_backups=1",
