@@ -57,7 +57,7 @@ class LedgerFile:
     """An open ledger. ``path`` is free of symbolic links: what replaces the file must replace the file itself."""
 
     def __init__(self, path: str) -> None:
-        self.path = os.path.realpath(path)
+        self.path = os.path.realpath(path.replace("\0", "\ufffd"))
         self.fd = _open(self.path)
         self.status = os.fstat(self.fd)
         self.identity = Identity.of(self.status)

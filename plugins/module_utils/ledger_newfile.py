@@ -61,7 +61,11 @@ class NewFile:
             self._hidden = None
         else:
             link_fd(self.fd, path)
-        os.fsync(self._directory)
+        try:
+            os.fsync(self._directory)
+        except OSError:
+            os.unlink(path)
+            raise
 
     def close(self) -> None:
         os.close(self.fd)

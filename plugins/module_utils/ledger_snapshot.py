@@ -76,7 +76,7 @@ def _parse(content: bytes) -> int | None:
 
 
 def _tail(stream: Any, size: int) -> bytes:
-    return os.pread(stream.fileno(), 16, size - 16)
+    return os.pread(stream.fileno(), 16, max(0, size - 16))
 
 
 def _peek(head: bytes, tail: bytes) -> int | None:

@@ -52,10 +52,13 @@ def sha256(fd: int, size: int, context: Context, what: str) -> str:
 
 
 def move(source: str, target: str) -> None:
-    """Rename, durably."""
+    """Rename in one folder, durably; or not at all."""
     os.rename(source, target)
-    for folder in {os.path.dirname(source), os.path.dirname(target)}:
-        sync_directory(folder)
+    try:
+        sync_directory(os.path.dirname(target))
+    except OSError:
+        os.rename(target, source)
+        raise
 
 
 def keep_name(ledger: LedgerFile, path: str) -> bool:

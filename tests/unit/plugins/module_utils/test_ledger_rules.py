@@ -257,19 +257,124 @@ LEDGERS = st.builds(mutated, st.lists(ENTRIES, max_size=4).map(b"".join), MUTATI
 @example(line().replace(b"2500", b"-0") + b"\n")
 @example(line().replace(b"2500", b"007") + b"\n")
 def test_what_the_fast_expression_accepts_the_rule_finds_good(data: bytes) -> None:
-    expressions = [WHOLE_LINES[True]]
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        pass
-    else:
-        expressions.append(WHOLE_LINES[False])
+    expressions = [WHOLE_LINES[True], WHOLE_LINES[False]] if _is_utf8(data) else [WHOLE_LINES[True]]
     for expression in expressions:
         match = expression.match(data)
         assert match is not None
         for accepted in match[0].splitlines(keepends=True):
             assert accepted.endswith(b"\n")
             assert judge(accepted.rstrip(b"\r\n")) is None
+
+
+# Every place of a line as the service writes it, with values next to what is good there.
+STRINGS = [
+    b"",
+    b"A",
+    b"\\u0041",
+    b"\\",
+    b"\\x",
+    b"A\tB",
+    b"\x00",
+    b"\x1f",
+    b"\x7f",
+    b'A"B',
+    b"\xff",
+    b"\xc3\x84",
+    b"\xed\xa0\x80",
+]
+WHOLE = [
+    b"0",
+    b"-0",
+    b"00",
+    b"7",
+    b"07",
+    b"-5",
+    b"--5",
+    b"+5",
+    b"9" * 18,
+    b"9" * 19,
+    b"9" * 20,
+    b"1.5",
+    b"1e3",
+    b".5",
+    b"1.",
+    b"",
+]
+OTHERS = [b"null", b"true", b'"4"', b"{}", b"[]", b"NaN", b"-Infinity", b"1_000"]
+DATES = [
+    b"%04d-%02d-%02d" % (year, month, day)
+    for year in (0, 2031, 2032)
+    for month in (0, 2, 4, 12, 13)
+    for day in (0, 1, 28, 29, 30, 31, 32)
+]
+TIMES = [
+    b"00:00:00",
+    b"23:59:59",
+    b"23:59:60",
+    b"24:00:00",
+    b"24:00:01",
+    b"12:60:00",
+    b"12:00:60",
+    b"1:00:00",
+    b"12:00",
+]
+FRACTIONS = [
+    b"Z",
+    b".Z",
+    b".1Z",
+    b".123456789Z",
+    b".1234567890Z",
+    b"z",
+    b"",
+    b"+09:00",
+    b"+9:00",
+    b".5+09:00",
+    b"Z ",
+    b"ZZ",
+]
+PLACES: dict[bytes, list[bytes]] = {
+    b'"Fill"': [b'"Fill"', b'"OrderAccepted"', b'"fill"', b'"OrderSent"', b'""', b"null"],
+    b"2031-04-02": DATES,
+    b"08:03:11": TIMES,
+    b".500Z": FRACTIONS,
+    b"acct_k7": STRINGS,
+    b"ord_5a": STRINGS,
+    b"ADA": STRINGS,
+    b"SELL": [b"BUY", b"SELL", b"sell", b"buy", b"Buy", b"SELLS", b"", b"B\\u0055Y", *STRINGS],
+    b":7,": [b":" + value + b"," for value in [*WHOLE, *OTHERS]],
+    b":8,": [b":" + value + b"," for value in [*WHOLE, *OTHERS]],
+    b"2500": [*WHOLE, *OTHERS],
+    b'"JPY"': [b'"%b"' % value for value in STRINGS] + OTHERS,
+    b"9990": [*WHOLE, *OTHERS],
+    b":10}": [b":" + value + b"}" for value in [*WHOLE, *OTHERS]]
+    + [b":10", b":10}}", b":10} ", b":10,}", b":10}x", b":10}{}"],
+}
+SAMPLE = line(filledQtyDelta=7, filledQtyTotal=8)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_the_fast_expression_is_right_next_to_the_border(place: bytes) -> None:
+    assert SAMPLE.count(place) == 1
+    accepted = 0
+    for value in PLACES[place]:
+        content = SAMPLE.replace(place, value)
+        good = judge(content) is None
+        for ascii_only in (True, False):
+            if not ascii_only and not _is_utf8(content):
+                continue
+            match = WHOLE_LINES[ascii_only].match(content + b"\n")
+            assert match is not None
+            assert good or not match[0], content
+            accepted += bool(match[0])
+    assert accepted
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize("content", [line(), line(ORDER), line(price=None), line(price=...), line(feeQuote=...)])
