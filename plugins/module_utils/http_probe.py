@@ -92,14 +92,14 @@ class Probe:
                 continue
             absent = sorted(name for name in item.needs if captured.get(name) is None)
             if absent:
-                yield _not_sent(item, f"<{absent[0]}> was not in the answer that should have given it")
+                outcome = _not_sent(item, f"<{absent[0]}> was not in the answer that should have given it")
             elif failed and item.changes:
-                yield _not_sent(item, f"{MAY_CHANGE}, and {failed} was not as expected")
+                outcome = _not_sent(item, f"{MAY_CHANGE}, and {failed} was not as expected")
             else:
                 outcome = self.ask(item, captured)
-                captured |= outcome.captured
-                failed = failed or ("" if outcome.good else item.id)
-                yield outcome
+            captured |= outcome.captured
+            failed = failed or ("" if outcome.good else item.id)
+            yield outcome
 
     def parallel(self, items: list[Item], concurrency: int) -> Iterator[Outcome]:
         """All at once, at most ``concurrency`` at a time; outcomes in the order of the items."""

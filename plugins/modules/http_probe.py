@@ -12,7 +12,8 @@ author:
 version_added: 0.1.0
 short_description: Ask HTTP services in one task and judge their answers
 description:
-  - Sends a sequence of requests on one session, or many independent requests at once, and turns every answer into checks.
+  - Sends a sequence of requests on one session, or many independent requests at once, and turns every answer into
+    checks.
   - A refused connection, a broken or slow answer, one that is not JSON, a redirect or a failed TLS handshake is an
     observation with a hint, not a failed task. The task fails only for wrong options.
   - Values captured from one answer are used in later requests of a sequence by writing C(<name>) in a path, a query, a
@@ -84,7 +85,8 @@ options:
         elements: int
         default: [200]
       expect:
-        description: What is expected of the JSON answer. Each item has O(requests[].expect[].jmespath) and one comparison.
+        description:
+          - What is expected of the JSON answer. Each item has O(requests[].expect[].jmespath) and one comparison.
         type: list
         elements: dict
         default: []
@@ -221,7 +223,8 @@ verdict:
   sample: pass
 checks:
   description:
-    - One check for each request (its id), one for each expectation (C(<id>.<number>)), and C(<id>.latency) where asked for.
+    - One check for each request (its id), one for each expectation (C(<id>.<number>)), and C(<id>.latency) where asked
+      for.
     - V(fail) is what was observed and is wrong; V(unverified) is what could not be observed, such as a name that does
       not resolve, or a request that was not sent.
   type: list
@@ -286,8 +289,8 @@ responses:
       type: str
     problem_kind:
       description:
-        - Its class, one of deadline, name, refused, unreachable, connect_timeout, proxy, tls, timeout, closed, truncated,
-          broken, redirects, request; empty when there is none.
+        - Its class, one of deadline, name, refused, unreachable, connect_timeout, proxy, tls, timeout, closed,
+          truncated, broken, redirects, request; empty when there is none.
       type: str
     json:
       description: The JSON answer, without secrets; V(null) when it is longer than O(max_json_chars) or no JSON.
