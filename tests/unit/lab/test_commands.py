@@ -60,7 +60,7 @@ def test_an_unexpected_error_is_one_line_too(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("SRE_LAB_DEBUG", raising=False)
-    monkeypatch.setattr(command.supervisor, "programs_info", lambda _: {}["x"])
+    monkeypatch.setattr(command.supervisor, "programs_info", lambda _: dict[str, str]()["x"])
     assert command.main(["status"]) == 1
     assert capsys.readouterr().err == "lab: unexpected KeyError: 'x' (SRE_LAB_DEBUG=1 shows where)\n"
 
