@@ -219,8 +219,10 @@ def _assignments(
     members: dict[kafka_trend.Key, dict[str, Any]] = {}
     targets: dict[kafka_trend.Key, str] = {}
     for member in (described or {}).get("members", []):
-        members.update({(topic, number): member for topic, number in member["assigned"]})
-        targets.update({(topic, number): member["member_id"] for topic, number in member["target"] or []})
+        for topic, partition in member["assigned"]:
+            members[topic, partition] = member
+        for topic, partition in member["target"] or []:
+            targets[topic, partition] = member["member_id"]
     return members, targets
 
 

@@ -58,9 +58,18 @@ def judge(
             found += _progress(group)
             findings += _findings(group, options)
         found.append(_complete(groups))
-    for check in found:
-        check.id, check.runbook = clean(check.id), options.runbook
+    _finish(found, options.runbook)
     return checks.report(found, findings)
+
+
+def _finish(found: list[Check], runbook: str) -> None:
+    """Fit ids (two names may differ in control characters only), and the section of the runbook."""
+    seen: dict[str, int] = {}
+    for check in found:
+        shown = clean(check.id)
+        seen[shown] = seen.get(shown, 0) + 1
+        check.id = shown if seen[shown] == 1 else f"{shown}#{seen[shown]}"
+        check.runbook = runbook
 
 
 def _reachable(request: Request, problem: RunbookError | None, duration_ms: int) -> Check:

@@ -25,21 +25,14 @@ from .text import clean
 MOST_NAMES = 50
 MOST_PARTITIONS = 20000
 HIDDEN = "__"  # internal topics begin so
+TOPIC_COUNTS: dict[str, int | None] = {"min_partitions": 1, "min_in_sync_replicas": None}  # with their defaults
+TOPIC_KEYS = ("name", *TOPIC_COUNTS)
 
 SPEC = kafka_connection.SPEC.merge(
     ArgumentSpec(
         options={
             "expected_brokers": {"type": "int"},
-            "topics": {
-                "type": "list",
-                "elements": "dict",
-                "default": [],
-                "options": {
-                    "name": {"type": "str", "required": True},
-                    "min_partitions": {"type": "int", "default": 1},
-                    "min_in_sync_replicas": {"type": "int"},
-                },
-            },
+            "topics": {"type": "list", "elements": "raw", "default": []},
             "auto_create_topics": {"type": "bool"},
             "end_offsets": {"type": "bool", "default": False},
             "runbook": {"type": "str", "default": ""},
@@ -51,8 +44,9 @@ SPEC = kafka_connection.SPEC.merge(
 def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     """Look at the cluster. Reads only; the same in check mode."""
     settings = kafka_connection.configuration(params)
-    _validate(params)
-    names = [topic["name"] for topic in params["topics"]]
+    require_between(params, "expected_brokers", 1)
+    wanted = _wanted_topics(params["topics"])
+    names = [topic["name"] for topic in wanted]
     problem: RunbookError | None = None
     facts: dict[str, Any] = {}
     started = context.clock.monotonic()
@@ -74,23 +68,40 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     if problem:
         found += [_unseen(name) for name in names]
     else:
-        found += _judge(params, facts)
+        found += _judge(params, wanted, facts)
     for check in found:
         check.id, check.runbook = clean(check.id), params["runbook"]
     return checks.report(found, _findings(problem, facts), **_data(facts))
 
 
-def _validate(params: dict[str, Any]) -> None:
-    require_between(params, "expected_brokers", 1)
-    names = [topic["name"] for topic in params["topics"]]
+def _wanted_topics(given: list[Any]) -> list[dict[str, Any]]:
+    """Expected topics as {name, min_partitions, min_in_sync_replicas}; a text is a name. InputError for the rest."""
+    topics = []
+    for item in given:
+        row = {"name": item} if isinstance(item, str) else item
+        if not isinstance(row, dict) or not isinstance(row.get("name"), str):
+            raise InputError(f"topics: {item!r} is neither the name of a topic nor a dictionary with a name.")
+        if not row["name"].strip():
+            raise InputError("topics holds an empty name; was a variable empty?")
+        if unknown := sorted(row.keys() - TOPIC_KEYS):
+            raise InputError(f"topics: {row['name']} has {', '.join(unknown)}; it may have {', '.join(TOPIC_KEYS)}.")
+        topics.append(
+            {"name": row["name"], **{key: _count(row, key, default) for key, default in TOPIC_COUNTS.items()}}
+        )
+    names = [topic["name"] for topic in topics]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise InputError(f"topics names {', '.join(twice)} more than once.")
-    for topic in params["topics"]:
-        if not topic["name"].strip():
-            raise InputError("topics holds an empty name; was a variable empty?")
-        require_between(topic, "min_partitions", 1)
-        require_between(topic, "min_in_sync_replicas", 1)
+    return topics
+
+
+def _count(row: dict[str, Any], key: str, default: int | None) -> int | None:
+    value = row.get(key)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not str(value).isdigit() or int(value) < 1:
+        raise InputError(f"topics: {key} of {row['name']} is '{value}'; it must be a whole number, 1 or more.")
+    return int(value)
 
 
 def observe(
@@ -169,11 +180,11 @@ def _unseen(name: str) -> Check:
     return Check(f"topic.{name}", f"Topic {name}", UNVERIFIED, expected="exists", hint=hint)
 
 
-def _judge(params: dict[str, Any], facts: dict[str, Any]) -> Iterator[Check]:
+def _judge(params: dict[str, Any], wanted: list[dict[str, Any]], facts: dict[str, Any]) -> Iterator[Check]:
     yield _controller(facts)
     if params["expected_brokers"] is not None:
         yield _brokers(facts, params["expected_brokers"])
-    for topic in params["topics"]:
+    for topic in wanted:
         yield _topic(topic, facts)
     yield from _partitions(facts)
     if params["auto_create_topics"] is not None:

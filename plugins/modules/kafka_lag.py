@@ -311,7 +311,8 @@ groups:
       contains:
         status:
           description:
-            - The worst of its partitions. V(stopped), V(stalled), V(rewind), V(growing), V(unknown), V(draining) or V(ok).
+            - The worst of its partitions.
+            - V(stopped), V(stalled), V(rewind), V(growing), V(unknown), V(draining) or V(ok).
           type: str
           sample: draining
         seconds:

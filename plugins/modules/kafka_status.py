@@ -27,24 +27,14 @@ options:
     description: Fewest brokers that must be in the cluster. By default they are not counted.
     type: int
   topics:
-    description: Topics that must exist.
+    description:
+      - Topics that must exist, each as a name or as a dictionary.
+      - A dictionary has C(name), C(min_partitions) (fewest partitions, by default 1) and C(min_in_sync_replicas)
+        (fewest replicas in sync in each partition, by default the topic's own C(min.insync.replicas), where it may be
+        read).
     type: list
-    elements: dict
+    elements: raw
     default: []
-    suboptions:
-      name:
-        description: Name of the topic.
-        type: str
-        required: true
-      min_partitions:
-        description: Fewest partitions it must have.
-        type: int
-        default: 1
-      min_in_sync_replicas:
-        description:
-          - Fewest replicas that must be in sync in each of its partitions.
-          - By default the topic's own C(min.insync.replicas), where it may be read.
-        type: int
   auto_create_topics:
     description:
       - Whether the brokers are expected to create a topic that is asked for and does not exist.
@@ -83,8 +73,7 @@ EXAMPLES = r"""
 - name: Was anything ever written?
   sre.runbooks.kafka_status:
     bootstrap_servers: kafka-1:9092
-    topics:
-      - name: events
+    topics: [events]
     end_offsets: true
     auto_create_topics: false
   register: kafka
