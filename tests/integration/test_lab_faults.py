@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lab import control, kafka, lifecycle, probes, seed
+from lab import control, faultbook, kafka, lifecycle, probes, seed
 from lab.faultbook import prove_healthy
 from lab.faults import FAULTS, books, bus
 from lab.faults.kafka import FLAT_PAIR, MISSPELT, NOWHERE
@@ -452,4 +452,16 @@ def test_undo_without_apply_leaves_a_healthy_lab() -> None:
     for name in ("ledger-broken-json", "account-unknown", "writer-on-old-inode", "database-schema-missing"):
         FAULTS[name].undo()
     prove_healthy(paths())
+    healthy_books()
+
+
+def test_faults_at_once_and_a_stop_between() -> None:
+    """Two faults, one of which kills the service at boot, survive a stop of the lab and are taken out at its start."""
+    for name in ("quiet-market", "ledger-bad-side"):
+        faultbook.put_in(paths(), name)
+    lifecycle.down(paths())
+    assert list(faultbook.active(paths())) == ["quiet-market", "ledger-bad-side"]
+    lifecycle.up(paths(), faulty=True)
+    faultbook.heal(paths())
+    assert faultbook.active(paths()) == {}
     healthy_books()
