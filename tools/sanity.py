@@ -14,6 +14,7 @@ to .build/sanity. It hands on little more than HOME and PATH to what it starts, 
 import argparse
 import configparser
 import os
+import shutil
 import re
 import subprocess
 import sys
@@ -35,7 +36,8 @@ sys.argv = ["pip", "install", *packages]
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
 LIMIT_SECONDS = 1200
-NOT_CHECKED = ("lab", "tools")  # no part of the collection; ruff and mypy look after them
+NOT_CHECKED = ("lab", "tests", "tools")  # no part of the collection; ruff, mypy and pytest look after them
+SETTINGS = Path("tests") / "config.yml"  # of ansible-test itself
 
 
 def pip_settings() -> configparser.RawConfigParser:
@@ -78,6 +80,8 @@ def main() -> None:
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     content = collection.BUILD / f"sanity-{version}" / collection.NAME
     collection.copy(content, exclude=NOT_CHECKED)
+    (content / SETTINGS).parent.mkdir()
+    shutil.copy2(collection.ROOT / SETTINGS, content / SETTINGS)
     # A repository of its own: ansible-test would else find the checkout's, which ignores everything under .build.
     subprocess.run(["git", "init", "--quiet", "."], cwd=content, check=True)
     # Only the places of this interpreter and of the system: shims of other Pythons would be taken for Pythons.

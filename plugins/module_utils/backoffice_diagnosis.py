@@ -46,5 +46,6 @@ def _finding(cause: Cause, names: dict[str, str]) -> Finding:
 
 def _names(params: dict[str, Any]) -> dict[str, str]:
     """What the rules call a check, to the id that the check has."""
-    service = next(iter(params["service"].get("services") or ()), {}).get("name", "service")
+    services: list[dict[str, Any]] = params["service"].get("services") or [{}]
+    service = services[0].get("name", "service")
     return {"lag": f"lag.{params['group']}", "kafka.topic": f"topic.{params['topic']}", "service": f"service.{service}"}

@@ -60,7 +60,7 @@ def main(spec: ArgumentSpec, run: Operation, requires: Iterable[str] = ()) -> No
         result = run(module.params, _context(module, censor))
     except RunbookError as error:
         _fail(module, error.message, error.details)
-    except Exception as error:  # the last line of defence: a defect becomes one clear line, not a traceback
+    except Exception as error:  # noqa: BLE001  the last line of defence: a defect becomes one clear line, not a traceback
         where = traceback.extract_tb(error.__traceback__)[-1]
         _fail(
             module,

@@ -28,7 +28,10 @@ _CERTAIN: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"), STRUCK),
     (re.compile(r"(?<=://)([^\s/@:'\"]{0,200}):([^\s/'\"]{1,500})@"), rf"\1:{STRUCK}@"),
-    (re.compile(r"(?i)\b(bearer|basic)(\s+)(?=[A-Za-z0-9._~+/-]*[0-9._~+/=-])[A-Za-z0-9._~+/-]{8,}=*"), rf"\1\2{STRUCK}"),
+    (
+        re.compile(r"(?i)\b(bearer|basic)(\s+)(?=[A-Za-z0-9._~+/-]*[0-9._~+/=-])[A-Za-z0-9._~+/-]{8,}=*"),
+        rf"\1\2{STRUCK}",
+    ),
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), STRUCK),
     (re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|glpat-[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,})"), STRUCK),
 )
@@ -69,7 +72,9 @@ def observed(text: bytes | str, limit: int = 2000) -> str:
     raw = text[: limit * 4 + 4096] if len(text) > limit * 4 + 4096 else text
     cut = len(text) - len(raw)
     shown = _SQL.sub(rf"\1\2'{STRUCK}'", _NAMED.sub(_strike_named, certain(clean(raw))))
-    return shorten(shown, limit) if not cut else f"{shown[:limit]}... ({cut + max(0, len(shown) - limit)} more characters)"
+    return (
+        shorten(shown, limit) if not cut else f"{shown[:limit]}... ({cut + max(0, len(shown) - limit)} more characters)"
+    )
 
 
 def data(value: Any) -> Any:

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleError
+
 from ansible_collections.sre.runbooks.plugins.lookup.deployments import LookupModule
 from ansible_collections.sre.runbooks.plugins.lookup.runbook_env import LookupModule as RunbookEnv
 
@@ -48,13 +50,13 @@ def test_the_pattern(terms: list[str], variables: dict[str, Any], pattern: str) 
     ],
 )
 def test_an_empty_selection_is_refused(terms: list[str], variables: dict[str, Any], message: str) -> None:
-    with pytest.raises(AnsibleError, match=message.replace("?", r"\?")):
+    with pytest.raises(AnsibleError, match=re.escape(message)):
         look_up(*terms, **variables)
 
 
 def test_exactly_one() -> None:
     assert look_up("backoffice", exactly_one=True, ansible_limit="bo1") == ["backoffice"]
-    with pytest.raises(AnsibleError, match="2 are selected: bo1, bo2. Choose one with --limit"):
+    with pytest.raises(AnsibleError, match=r"2 are selected: bo1, bo2\. Choose one with --limit"):
         look_up("backoffice", exactly_one=True)
 
 

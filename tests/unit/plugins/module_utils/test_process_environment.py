@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.sre.runbooks.plugins.module_utils import process_environment
 from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputError
 

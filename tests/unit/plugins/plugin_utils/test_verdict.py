@@ -8,6 +8,7 @@ import datetime
 from typing import Any
 
 import pytest
+
 from ansible_collections.sre.runbooks.plugins.plugin_utils import verdict
 
 TODAY = datetime.date(2031, 4, 2)
