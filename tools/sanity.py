@@ -14,8 +14,8 @@ to .build/sanity. It hands on little more than HOME and PATH to what it starts, 
 import argparse
 import configparser
 import os
-import shutil
 import re
+import shutil
 import subprocess
 import sys
 from importlib import metadata

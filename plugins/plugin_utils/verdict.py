@@ -86,7 +86,7 @@ def _rows_of(name: str, result: Any) -> tuple[list[dict[str, Any]], list[dict[st
         pairs = [_rows_of(name, item) for item in result["results"]]
         if not pairs:
             return [_unverified(name, "ran over nothing", "The list it loops over is empty.")], []
-        return [row for rows, _ in pairs for row in rows], [finding for _, found in pairs for finding in found]
+        return [row for pair in pairs for row in pair[0]], [finding for pair in pairs for finding in pair[1]]
     rows = [_row(item) for item in result.get("checks") or () if isinstance(item, Mapping)]
     findings = [dict(item) for item in result.get("findings") or () if isinstance(item, Mapping)]
     if result.get("failed") or result.get("unreachable"):
