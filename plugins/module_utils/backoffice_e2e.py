@@ -301,7 +301,7 @@ class EndToEnd:
         )
         for name, moved, wanted, mine in parts:
             unit = before.symbol if name == "position" else before.currency
-            observed = f"{unit} {moved:+}" + (f", of it {mine:+} by this order" if moved != mine else "")
+            observed = f"{unit} {moved:+}" + (f"; this order booked {mine:+}" if moved != mine else "")
             status = checks.status_of(None if before.overrun(new) else moved == wanted)
             hint = "Other orders of the account are taken into account by their own fills."
             if before.overrun(new):

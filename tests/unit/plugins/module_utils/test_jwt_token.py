@@ -30,7 +30,7 @@ AUTH: dict[str, Any] = {
 
 def test_mint_and_look() -> None:
     token = jwt_token.mint(SECRET, {"accountId": "a", "aud": ["x", "y"]}, 60, NOW)
-    unchecked = {"verify_exp": False, "verify_iat": False}
+    unchecked: Any = {"verify_exp": False, "verify_iat": False}
     claims = jwt.decode(token, SECRET, algorithms=["HS256"], options=unchecked, audience="x")
     assert claims == {"accountId": "a", "aud": ["x", "y"], "iat": NOW, "exp": NOW + 60}
     looked = jwt_token.look(token, NOW)
