@@ -212,6 +212,19 @@ def topic_wrong(e: Evidence) -> Cause | None:
     return None
 
 
+REBALANCING = ("preparingrebalance", "completingrebalance", "assigning", "reconciling")
+
+
+def rebalancing(e: Evidence) -> Cause | None:
+    """A member came or went a moment ago; nothing is consumed until the group is stable again."""
+    if e.group_state in REBALANCING:
+        text = f"the group is {e.group_state} with {e.members} members: look again when it is stable"
+        return Cause(
+            "group_rebalancing", text, ["freshness", "lag"], ["new events until then"], VERIFY, status=UNVERIFIED
+        )
+    return None
+
+
 def consumer_dead(e: Evidence) -> Cause | None:
     """No member, commits behind the end: the thread died silently and is never restarted in the process."""
     if e.http == "ok" and e.group_state in ("empty", "dead") and not e.members and e.lag and e.committed:
@@ -333,6 +346,7 @@ RULES: tuple[Rule, ...] = (
     consumer_disabled,
     broker_address,
     topic_wrong,
+    rebalancing,
     consumer_dead,
     database_down,
     consumer_absent,

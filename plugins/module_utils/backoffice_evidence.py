@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .backoffice_causes import BOOT_DEATHS, Evidence
@@ -96,15 +96,10 @@ def _service(e: Evidence, result: Result) -> None:
 
 
 def _log(e: Evidence, result: Result) -> None:
-    found = [row for row in result.get("patterns") or () if row.get("matches")]
-    e.log = frozenset(row["id"] for row in found)
-    e.last_death = _newest(row for row in found if row["id"] in BOOT_DEATHS)
-
-
-def _newest(rows: Iterable[Result]) -> str | None:
-    """Id of the pattern whose last match stands furthest in its file."""
-    newest = max(rows, key=lambda row: max(match["offset_bytes"] for match in row["matches"]), default=None)
-    return newest["id"] if newest else None
+    found: dict[str, Result] = {name: row for name, row in (result.get("found") or {}).items() if row.get("matches")}
+    e.log = frozenset(found)
+    deaths = {name: row for name, row in found.items() if name in BOOT_DEATHS}
+    e.last_death = max(deaths, key=lambda name: max(match["offset"] for match in deaths[name]["matches"]), default=None)
 
 
 def _database(e: Evidence, result: Result) -> None:

@@ -100,7 +100,7 @@ cause:
     - One of V(service_stopped), V(replay_in_progress), V(died_at_boot), V(service_down), V(ledger_fatal_line), V(port_in_use),
       V(database_down), V(variable_not_numeric), V(broker_address_unresolvable), V(jwt_secret_missing), V(jwt_secret_differs),
       V(jwt_expired), V(clock_skew), V(token_refused), V(kafka_down), V(consumer_disabled), V(broker_address_wrong),
-      V(topic_wrong), V(topic_missing), V(consumer_dead), V(consumer_gone), V(consumer_never_joined),
+      V(topic_wrong), V(topic_missing), V(group_rebalancing), V(consumer_dead), V(consumer_gone), V(consumer_never_joined),
       V(producer_clock_ahead), V(producer_clock_behind), V(publisher_off), V(gateway_down), V(ledger_lost),
       V(everything_skipped), V(consumer_slow), V(topic_empty), V(restarted_on_quiet_market), V(quiet_market).
   type: str

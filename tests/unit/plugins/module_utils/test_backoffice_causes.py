@@ -101,6 +101,7 @@ TABLE: list[tuple[str, Evidence, str | None, str]] = [
     ("broker gone", evidence(broker=False, group_state=None, lag=None), "kafka_down", "fail"),
     ("topic misspelt", evidence(NULLS, group_topics=["evnets"]), "topic_wrong", "fail"),
     ("topic misspelt, by process", evidence(NULLS, group_topics=[], env_topic="evnets"), "topic_wrong", "fail"),
+    ("rebalancing", evidence(group_state="preparingrebalance", members=2, lag=72), "group_rebalancing", "unverified"),
     ("topic missing", evidence(NULLS, topic_exists=False, topic_end=None), "topic_missing", "fail"),
     ("topic empty", evidence(NULLS, topic_end=0), "topic_empty", "fail"),
     ("publisher off", evidence(NULLS, topic_end=0, publisher=False), "publisher_off", "fail"),

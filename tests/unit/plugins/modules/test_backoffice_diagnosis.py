@@ -96,13 +96,14 @@ def test_only_1_and_true_switch_the_consumer_on(environment: dict[str, str] | No
 
 
 def test_the_newest_death_counts(capsys: Capture) -> None:
-    patterns = [
-        {"id": "boot_port", "matches": [{"offset_bytes": 10}]},
-        {"id": "boot_bad_side", "matches": [{"offset_bytes": 5}, {"offset_bytes": 700}]},
-        {"id": "consumer_disabled", "matches": [{"offset_bytes": 900}]},
-    ]
+    found = {
+        "boot_port": {"count": 1, "matches": [{"offset": 10}]},
+        "boot_bad_side": {"count": 2, "matches": [{"offset": 5}, {"offset": 700}]},
+        "boot_variable": {"count": 0, "matches": []},
+        "consumer_disabled": {"count": 1, "matches": [{"offset": 900}]},
+    }
     service = {"services": [{"name": "backoffice", "state": "failed", "exit_code": 1}]}
-    result = diagnose(capsys, stats={"http": "refused"}, service=service, log={"patterns": patterns})
+    result = diagnose(capsys, stats={"http": "refused"}, service=service, log={"found": found})
     assert result["cause"] == "ledger_fatal_line"
 
 
