@@ -67,6 +67,7 @@ def start(program: str, wait: bool = True) -> None:
     except xmlrpc.client.Fault as fault:
         if fault.faultCode != supervisor.ALREADY_STARTED:
             raise _refused("start", program, fault) from None
+    wait_until(lambda: supervisor.begun(paths(), program), 10, f"{program} begun")
     if wait:
         wait_ready(program)
 

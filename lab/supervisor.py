@@ -134,6 +134,20 @@ def programs_info(paths: Paths) -> dict[str, Mapping[str, Any]]:
         return {}
 
 
+def begun(paths: Paths, name: str) -> bool:
+    """True when the program runs its own command, or has ended.
+
+    Until then its process is a copy of supervisord, which would take a signal for itself: a stop would be lost.
+    """
+    import psutil
+
+    pid = programs_info(paths).get(name, {}).get("pid")
+    try:
+        return not pid or "supervisor.supervisord" not in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return True
+
+
 def start(paths: Paths) -> None:
     """Start the daemon; it leaves this session and outlives the caller."""
     paths.supervisor_sock.unlink(missing_ok=True)
