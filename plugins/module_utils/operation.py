@@ -50,12 +50,11 @@ def main(spec: ArgumentSpec, run: Operation, requires: Iterable[str] = ()) -> No
 
     The option ``timeout`` (seconds), where the module has one, becomes the deadline of the operation.
     """
-    module = AnsibleModule(supports_check_mode=True, **spec.module_arguments())
+    module = _Module(supports_check_mode=True, **spec.module_arguments())
     censor = _censor(module)
     try:
         _refuse_short_secrets(module)
-        # core returns the arguments; what is secret in them without being marked so must not be seen there either
-        module.no_log_values |= {text for text in redact.misplaced(module.params) if len(text) >= SHORTEST_SECRET}
+        module.hide_misplaced()
         libraries.require(requires)
         result = run(module.params, _context(module, censor))
     except RunbookError as error:
@@ -69,6 +68,17 @@ def main(spec: ArgumentSpec, run: Operation, requires: Iterable[str] = ()) -> No
             {},
         )
     module.exit_json(**_fit(result))
+
+
+class _Module(AnsibleModule):  # type: ignore[misc]
+    """Core returns the arguments, also those it refuses: what is secret in them without being marked so is hidden."""
+
+    def _load_params(self) -> None:
+        super()._load_params()
+        self.hide_misplaced()
+
+    def hide_misplaced(self) -> None:
+        self.no_log_values |= {text for text in redact.misplaced(self.params) if len(text) >= SHORTEST_SECRET}
 
 
 def _fit(result: dict[str, Any]) -> dict[str, Any]:
