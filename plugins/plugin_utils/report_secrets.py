@@ -22,7 +22,6 @@ MODULES = "ansible_collections.sre.runbooks.plugins.modules."
 ENDINGS = ("_secret", "_token", "_password", "_passphrase")
 WHOLE = ("password", "passwd", "passphrase", "secret", "token", "secret_headers")
 SHORTEST = 3
-_USERINFO = re.compile(r"://[^\s/@:'\"]*:([^\s/'\"]+)@")
 # Words of the report itself: a password that is one of them tells nothing, and without them there is no report.
 _OWN_WORDS = frozenset(
     re.findall(
@@ -55,7 +54,9 @@ class Secrets:
     def learn_arguments(self, module: str, arguments: Mapping[str, Any]) -> bool:
         """Learn from the arguments of one of our modules (its short name); True when something new was learned."""
         spec = self._spec(module)
-        return self._add({*_secrets_in(arguments, spec), *_from_environment(spec)})
+        misplaced = redact.misplaced(arguments)  # passwords in URLs, headers such as Authorization
+        unquoted = {urllib.parse.unquote(text) for text in misplaced}
+        return self._add({*_secrets_in(arguments, spec), *_from_environment(spec), *misplaced, *unquoted})
 
     def learn_variables(self, variables: Mapping[str, Any]) -> bool:
         """Learn from variables by their names; True when something new was learned."""
@@ -107,7 +108,7 @@ def options_of(module: Any) -> dict[str, Any]:
 
 
 def _secrets_in(value: Any, spec: Spec) -> Iterator[str]:
-    """Secret texts in a structure: by no_log of the specification, by name, and passwords in URLs."""
+    """Secret texts in a structure: by no_log of the specification, and by name."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             option = spec.get(str(key)) or _by_alias(spec, str(key))
@@ -118,9 +119,6 @@ def _secrets_in(value: Any, spec: Spec) -> Iterator[str]:
     elif isinstance(value, Sequence) and not isinstance(value, (str, bytes)):
         for item in value:
             yield from _secrets_in(item, spec)
-    elif isinstance(value, str):
-        for password in _USERINFO.findall(str(value)):
-            yield from (password, urllib.parse.unquote(password))
 
 
 def _by_alias(spec: Spec, name: str) -> Mapping[str, Any]:
