@@ -71,12 +71,13 @@ def _quarantined(params: dict[str, Any], context: Context) -> dict[str, Any]:
         places = Places.of(ledger.path, params["backup_dir"], params["quarantine_dir"])
         if context.check_mode:
             plan = _plan(ledger, params, context)
-            return _result(plan, context, guard.blockers(ledger.identity) if plan.changes else [])
+            blockers = guard.blockers(ledger.identity) if plan.changes else []
+            return {**_result(plan, context, blockers), "counts": plan.counts}
         with alone(ledger):
             snapshot = ledger_snapshot.read(params["snapshot_path"], ledger.path)
             cleared = ledger_repair.clear_leftovers(ledger, places, snapshot.path)
             plan = _plan(ledger, params, context)
-            result = {**_result(plan, context, []), "cleared": cleared}
+            result = {**_result(plan, context, []), "counts": plan.counts, "cleared": cleared}
             if not plan.changes:
                 return result
             done = ledger_repair.quarantine(ledger, plan, places, guard, context)
@@ -149,16 +150,15 @@ def _guard(params: dict[str, Any]) -> Guard:
 
 
 def _check(params: dict[str, Any]) -> None:
-    for name in ("path", "backup"):
-        value = params[name]
-        if name == "path" or params["state"] == "restored":
-            if not value:
-                raise InputError(f"{name} is empty. Give the absolute path on the machine that holds the ledger.")
-            if not os.path.isabs(value):
-                raise InputError(
-                    f"{name} '{value}' is relative. The service reads it relative to its own working directory: "
-                    "give the absolute path."
-                )
+    needed = ("path", "backup") if params["state"] == "restored" else ("path",)
+    for name in ("path", "backup", "snapshot_path"):
+        if not params[name] and name in needed:
+            raise InputError(f"{name} is empty. Give the absolute path on the machine that holds the ledger.")
+        if params[name] and not os.path.isabs(params[name]):
+            raise InputError(
+                f"{name} '{params[name]}' is relative. The service reads it relative to its own working directory: "
+                "give the absolute path on its machine."
+            )
     for name, most in (("max_quarantined", MOST_QUARANTINED), ("max_listed", MOST_LISTED)):
         if not 0 <= params[name] <= most:
             raise InputError(f"{name} is {params[name]}; it must be 0 to {most}.")

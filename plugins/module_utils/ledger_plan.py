@@ -36,6 +36,7 @@ class Plan:
     size: int
     total_lines: int
     left: dict[str, int]
+    counts: dict[str, int]
     digest: str
 
     @property
@@ -117,6 +118,7 @@ def make(
         size=ledger.size,
         total_lines=found.lines,
         left=left,
+        counts=found.counts(),
         digest=_digest(ledger, lines, found.unterminated if terminate else None),
     )
     if expected and expected != plan.digest:

@@ -11,8 +11,8 @@ from typing import Any
 
 from .checks import FAIL, PASS, UNVERIFIED, Check, Finding, Next, report, status_of
 from .ledger_file import LedgerError, LedgerFile
-from .ledger_rules import CLASSES, FATAL, SILENT, SKIPPED, UNJUDGED
-from .ledger_scan import Scan, at_of_line
+from .ledger_rules import FATAL, SILENT, SKIPPED, UNJUDGED
+from .ledger_scan import Scan, at_of_line, in_words
 from .ledger_snapshot import Snapshot
 
 SECTION = "6"
@@ -64,13 +64,7 @@ def scanned(ledger: LedgerFile, found: Scan, snapshot: Snapshot, limit: int) -> 
             "last_at": at_of_line(ledger.fd, found.last_good),
             "last_line_terminated": found.unterminated is None,
         },
-        counts={
-            "lines": found.lines,
-            "good": found.good,
-            "blank": found.blank,
-            "bad": found.bad_count,
-            **{kind: found.count([kind]) for kind in CLASSES},
-        },
+        counts=found.counts(),
         reasons=dict(sorted(found.reasons.items())),
         bad_lines=[line.as_dict(line.number in covered) for line in listed],
         snapshot=snapshot.as_dict(found.lines),
@@ -98,17 +92,17 @@ def _measured(found: Scan) -> Check:
         "An empty ledger boots clean and proves nothing: compare with the topic, the group's offsets and the gateway."
     )
     status = PASS if found.lines > found.blank else UNVERIFIED
-    return Check(MEASURED, "Ledger holds lines", status, f"{found.lines} lines", "at least one line", hint, SECTION)
+    return Check(MEASURED, "Ledger holds lines", status, in_words(found.lines), "at least one line", hint, SECTION)
 
 
 def _classes(found: Scan) -> Iterator[Check]:
     unjudged = found.count([UNJUDGED])
     for kind, check_id in CHECK_OF.items():
         count = found.count([kind])
-        observed = f"{count} lines" + (f", first at line {found.bad[kind][0].number}" if found.bad[kind] else "")
+        observed = in_words(count) + (f", first at line {found.bad[kind][0].number}" if found.bad[kind] else "")
         status = FAIL if count else status_of(True if found.complete and not unjudged else None)
         if status == UNVERIFIED and unjudged:
-            observed += f"; {unjudged} lines are too long to be judged"
+            observed += f"; {in_words(unjudged)} too long to be judged"
         yield Check(check_id, TITLES[kind], status, observed, "0 lines", HINTS[kind], SECTION)
 
 
@@ -136,7 +130,15 @@ def _snapshot(found: Scan, snapshot: Snapshot) -> Check:
     covers = f"covers {snapshot.ledger_lines} of {found.lines} lines"
     if not snapshot.used(found.lines):
         if not found.complete:
-            return Check(SNAPSHOT, title, UNVERIFIED, f"covers {snapshot.ledger_lines} lines", expected, "", SECTION)
+            return Check(
+                SNAPSHOT,
+                title,
+                UNVERIFIED,
+                f"covers {snapshot.ledger_lines} lines",
+                expected,
+                "Raise timeout.",
+                SECTION,
+            )
         hint = (
             "The ledger is shorter than the snapshot knew it: its end was lost or cut. The snapshot is ignored at boot."
         )

@@ -82,6 +82,11 @@ class Scan:
     def good(self) -> int:
         return self.lines - self.blank - self.bad_count
 
+    def counts(self) -> dict[str, int]:
+        """Lines by what becomes of them."""
+        kinds = {kind: self.count([kind]) for kind in CLASSES}
+        return {"lines": self.lines, "good": self.good, "blank": self.blank, "bad": self.bad_count, **kinds}
+
     def listed(self, limit: int) -> list[BadLine]:
         """At most ``limit`` bad lines, those of the worst classes first, in file order."""
         worst_first = [line for kind in CLASSES for line in self.bad[kind]]
@@ -126,6 +131,11 @@ def scan(
     if len(bounds) <= 1:
         return _read(fd, 0, size, keep, until, progress)
     return _in_processes(fd, bounds, keep, until, progress)
+
+
+def in_words(count: int) -> str:
+    """``1 line``, ``2 lines``."""
+    return f"{count} line" if count == 1 else f"{count} lines"
 
 
 def at_of_line(fd: int, place: tuple[int, int] | None) -> str | None:

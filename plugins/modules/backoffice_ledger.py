@@ -203,7 +203,8 @@ counts:
   description:
     - Lines by what becomes of them. V(null) when the file could not be read.
     - Together RV(counts.good), RV(counts.blank) and RV(counts.bad) are RV(counts.lines).
-  returned: when O(state=scanned)
+    - With O(state=quarantined), before anything was removed.
+  returned: when O(state=scanned) or O(state=quarantined)
   type: dict
   contains:
     lines:
