@@ -173,8 +173,7 @@ class _Child:
     def wait(self) -> int:
         """Wait for its end; returns the exit code, negative for a signal."""
         if self._exit_code is None:
-            _, status = os.waitpid(self._pid, 0)
-            self._exit_code = os.waitstatus_to_exitcode(status)
+            self._exit_code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
         return self._exit_code
 
     def kill(self) -> None:

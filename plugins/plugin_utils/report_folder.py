@@ -26,7 +26,7 @@ def create(parent: Path, playbook: str, now: datetime.datetime) -> Path:
     """
     parent.mkdir(parents=True, exist_ok=True)
     name = re.sub(r"[^A-Za-z0-9._]+", "_", re.sub(r"\.ya?ml$", "", playbook)).strip("._")[:80] or "playbook"
-    for _ in range(ATTEMPTS):
+    for _attempt in range(ATTEMPTS):
         folder = parent / f"{now:%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(3)}"
         try:
             folder.mkdir(mode=0o700)

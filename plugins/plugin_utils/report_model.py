@@ -208,18 +208,18 @@ def _verdict_of_host(
     last = problems[-1]["task"] if problems else ""
     if not rows:
         if unreachable:
-            return checks.UNVERIFIED, f"Could not be reached in “{last}”."
+            return checks.UNVERIFIED, f"Could not be reached in '{last}'."
         if problems:
-            return checks.UNVERIFIED, f"“{last}” failed before any verdict."
+            return checks.UNVERIFIED, f"'{last}' failed before any verdict."
         return checks.UNVERIFIED, NO_GATE
     verdict = checks.verdict_of(row["verdict"] for row in rows)
     if verdict == checks.FAIL:
         return verdict, ""
     if unreachable:
-        return checks.UNVERIFIED, f"Could not be reached in “{last}”."
+        return checks.UNVERIFIED, f"Could not be reached in '{last}'."
     red_gates = sum(row["verdict"] != checks.PASS for row in rows)
     if recap.get("failures", 0) > red_gates:
-        where = f"“{last}” failed" if last else "A task failed"
+        where = f"'{last}' failed" if last else "A task failed"
         return checks.FAIL, f"{where}, and the run of this deployment ended there."
     return verdict, ""
 
@@ -273,7 +273,8 @@ def _changes(task: Event) -> list[dict[str, Any]]:
 
 def _notes(log: list[Event]) -> list[str]:
     """What the run itself has to say, beside its deployments."""
-    return [f"No hosts matched the play “{event['play']}”." for event in log if event["event"] == "no_hosts"]
+    plays = [event["play"] for event in log if event["event"] == "no_hosts"]
+    return [f"No hosts matched the play '{play}'." for play in plays]
 
 
 def invocation(run: Mapping[str, Any]) -> str:

@@ -144,8 +144,8 @@ def test_tags_that_match_nothing(bench: Bench) -> None:
 def test_a_limit_that_misses(bench: Bench) -> None:
     bench.run("- name: Others\n  hosts: bo-us\n  tasks: []\n" + PLAY.replace("all", "bo-us"), "--limit", "bo-eu")
     assert bench.report["notes"] == [
-        "No hosts matched the play “Others”.",
-        "No hosts matched the play “BackOffice, checklist”.",
+        "No hosts matched the play 'Others'.",
+        "No hosts matched the play 'BackOffice, checklist'.",
     ]
 
 
