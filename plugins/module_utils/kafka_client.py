@@ -104,13 +104,18 @@ class Client:
         """
         seconds = self._deadline.within(max(self._request_seconds, 1.0), "connecting to Kafka")
         pool = concurrent.futures.ThreadPoolExecutor(1)
-        future = pool.submit(self._admin.list_topics, timeout=seconds)
-        self._wait(future, seconds)
-        try:
-            listed = future.result()
-        except confluent_kafka.KafkaException as failed:
-            raise self._unreachable(_text(failed)) from failed
-        return _metadata(listed)
+        reason = ""
+        for pause in self._tries():
+            self._deadline.clock.sleep(pause)
+            future = pool.submit(self._admin.list_topics, timeout=seconds)
+            self._wait(future, seconds)
+            try:
+                return _metadata(future.result())
+            except confluent_kafka.KafkaException as failed:
+                # A connection that closes under the request fails it at once: another broker may answer the next one.
+                self._admin.poll(POLL_SECONDS)
+                reason = _text(failed)
+        raise self._unreachable(reason)
 
     def _wait(self, future: concurrent.futures.Future[Any], seconds: float) -> None:
         clock = self._deadline.clock

@@ -98,8 +98,9 @@ _MEANINGS = (
     Meaning("network is unreachable", "the network is unreachable"),
     Meaning("invalid response size", "what answers there does not speak Kafka's protocol; check the port"),
     Meaning(
-        "connecting to a plaintext broker listener",
-        "the listener does not speak TLS; security_protocol should be PLAINTEXT or SASL_PLAINTEXT, or the port differs",
+        "ssl connection closed by peer",
+        "it closed the connection in the TLS handshake: it does not speak TLS (then security_protocol is PLAINTEXT or "
+        "SASL_PLAINTEXT), or it wants a client certificate",
     ),
     Meaning(
         "not valid in current sasl state",

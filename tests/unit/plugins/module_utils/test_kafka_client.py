@@ -261,6 +261,29 @@ def test_silent_brokers_are_named_after_the_request_timeout(
         client.metadata()
 
 
+def test_connection_that_closes_under_the_request_is_tried_again(
+    client: kafka_client.Client, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = confluent_kafka.KafkaException(confluent_kafka.KafkaError(confluent_kafka.KafkaError._TRANSPORT))
+    listed = SimpleNamespace(cluster_id="c", controller_id=1, brokers={}, topics={})
+    answers = iter([closed, closed, listed])
+
+    def list_topics(timeout: float) -> Any:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(fake(client), "list_topics", list_topics, raising=False)
+    assert client.metadata()["cluster_id"] == "c"
+    assert clock.slept == [0.0, 0.2, 0.4]
+
+    answers = iter([closed] * 20)
+    with pytest.raises(UnreachableError, match=r"a:1, b:2: .*transport failure"):
+        client.metadata()
+    assert len(list(answers)) == 20 - kafka_client.ATTEMPTS
+
+
 def test_log_lines_name_the_broker_too(client: kafka_client.Client) -> None:
     fake(client).logger.error(
         "FAIL [rdkafka#producer-2] [thrd:a:1/bootstrap]: a:1/bootstrap: Disconnected: connection closed by peer: "
