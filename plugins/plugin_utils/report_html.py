@@ -20,7 +20,7 @@ from markupsafe import Markup
 from ansible_collections.sre.runbooks.plugins.plugin_utils import report_model, report_page, report_style, report_words
 
 TIMELINE_ROWS = 5000
-OPEN_ROWS = 12
+OPEN_ROWS = 25
 SHORT_VALUE = 120
 
 

@@ -13,6 +13,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import redact, text
 from ansible_collections.sre.runbooks.plugins.plugin_utils.report_secrets import is_secret_name
 
 WORST_FIRST = {"fail": 0, "unverified": 1, "pass": 2}
+WITHHELD = ("set, not shown", "not set")  # how the action settings tells of a secret
 MAX_TEXT = 4000
 MAX_CHECKS = 2000
 MAX_ITEMS = 500
@@ -126,8 +127,9 @@ def _next(step: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _setting(item: Mapping[str, Any]) -> dict[str, Any]:
-    name = _line(item.get("name") or "?")
-    return {"name": name, "value": _named(name, item.get("value"), 0), "source": _line(item.get("source") or "")}
+    name, value = _line(item.get("name") or "?"), item.get("value")
+    shown = value if value in WITHHELD else _named(name, value, 0)
+    return {"name": name, "value": shown, "source": _line(item.get("source") or "")}
 
 
 _KEYS: dict[str, Pick] = {

@@ -117,6 +117,7 @@ button {
 .js button { display: inline-block; }
 details { margin-top: .6rem; }
 summary { cursor: pointer; padding: .45rem 0; font-weight: 600; }
+summary .soft { font-weight: 400; }
 table { width: 100%; border-collapse: collapse; font-size: .88rem; }
 th { text-align: left; color: var(--soft); font-weight: 600; }
 td, th { padding: .3rem .6rem .3rem 0; vertical-align: top; border-bottom: 1px solid var(--line); }

@@ -83,6 +83,12 @@ def test_values_under_secret_names_are_struck() -> None:
     }
 
 
+def test_a_setting_tells_whether_a_secret_is_set_and_never_its_value() -> None:
+    rows = [{"name": "x_secret", "value": value, "source": "default"} for value in ("not set", "set, not shown", "abc")]
+    shown = [row["value"] for row in report_result.pick({"settings": rows})["settings"]]
+    assert shown == ["not set", "set, not shown", "[redacted]"]
+
+
 @pytest.mark.parametrize(
     "shape",
     [
