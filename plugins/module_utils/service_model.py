@@ -6,15 +6,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from .errors import RunbookError
-from .service_time import iso
+from .service_time import iso, process_start
 
 State = Literal["running", "stopped", "failed", "starting", "stopping", "unknown"]
 
@@ -91,14 +87,9 @@ def with_exact_start(status: Status) -> Status:
     """
     if status.pid is None or status.started is None or status.since != status.started:
         return status
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        fields = (
-            Path(f"/proc/{status.pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        )
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
-        exact = round(time.time() - age, 3)
-        if -0.1 <= exact - status.started < TOLD_SECONDS + 0.1:
-            return replace(status, since=exact, started=exact, resolution=SEEN_SECONDS)
+    exact = process_start(status.pid)
+    if exact is not None and -0.1 <= exact - status.started < TOLD_SECONDS + 0.1:
+        return replace(status, since=exact, started=exact, resolution=SEEN_SECONDS)
     return status
 
 

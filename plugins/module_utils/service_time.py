@@ -7,6 +7,9 @@
 from __future__ import annotations
 
 import datetime
+import os
+import time
+from pathlib import Path
 
 from .errors import InputError
 from .redact import observed
@@ -40,3 +43,13 @@ def iso(seconds: float | None) -> str | None:
         return None
     moment = datetime.datetime.fromtimestamp(seconds, tz=datetime.UTC)
     return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds").replace("+00:00", "Z")
+
+
+def process_start(pid: int) -> float | None:
+    """When a process of this machine was started, epoch seconds to a hundredth; None when /proc does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
+    return round(time.time() - age, 3)
