@@ -35,7 +35,7 @@ SELECT t.name, a.attname
 _ELSEWHERE = """
 SELECT DISTINCT n.nspname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
  WHERE c.relname = ANY(%s) AND c.relkind IN ('r', 'p') ORDER BY 1 LIMIT 10"""
-_COUNT = "SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT %s) AS some"
+_COUNT = "SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT %s) AS counted"
 _NEWEST = "SELECT extract(epoch FROM max(at))::float8 FROM (SELECT at FROM fills ORDER BY id DESC LIMIT %s) AS newest"
 _MIGRATIONS = "SELECT version, description, success FROM flyway_schema_history ORDER BY installed_rank DESC LIMIT 100"
 
