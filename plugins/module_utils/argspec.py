@@ -34,7 +34,10 @@ class ArgumentSpec:
                 required_together=merged.required_together + other.required_together,
                 required_one_of=merged.required_one_of + other.required_one_of,
                 required_if=merged.required_if + other.required_if,
-                required_by={**merged.required_by, **other.required_by},
+                required_by={
+                    option: merged.required_by.get(option, ()) + other.required_by.get(option, ())
+                    for option in {**merged.required_by, **other.required_by}
+                },
             )
         return merged
 
