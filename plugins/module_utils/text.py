@@ -14,11 +14,17 @@ from typing import Any
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\ud800-\udfff]")
 
+# Colours and the like; taken out as a whole, or they would stand between a secret-like name and its value.
+_TERMINAL = re.compile(r"\x1b\[[0-9:;<=>?]{0,40}[ -/]{0,4}[@-~]")
+
 
 def clean(value: bytes | str) -> str:
-    """Text without control characters (each becomes U+FFFD, tab and newline stay); bytes are decoded as UTF-8."""
+    """Text without control characters (each becomes U+FFFD, tab and newline stay); bytes are decoded as UTF-8.
+
+    Terminal sequences, such as colours, are left out.
+    """
     text = value.decode("utf-8", errors="replace") if isinstance(value, bytes) else value
-    return _CONTROL.sub("\ufffd", text.replace("\r\n", "\n"))
+    return _CONTROL.sub("\ufffd", _TERMINAL.sub("", text.replace("\r\n", "\n")))
 
 
 def shorten(text: str, limit: int) -> str:
