@@ -39,6 +39,7 @@ SPEC = ArgumentSpec(
         "login_password": {"type": "str", "no_log": True, "fallback": (env_fallback, ["BACKOFFICE_DB_PASSWORD"])},
         "required": {"type": "bool", "default": True},
         "service_environment": {"type": "dict", "default": {}},
+        "service_environment_source": {"type": "str", "default": "declared", "choices": ["declared", "process"]},
         "service_pid": {"type": "int"},
         "snapshot_path": {"type": "path"},
         "log_paths": {"type": "list", "elements": "path", "default": []},
@@ -111,7 +112,7 @@ def _observe(params: dict[str, Any], context: Context) -> Evidence:
         required=params["required"],
         now=context.clock.now(),
         declared=env.declared(params["service_environment"]),
-        process=env.of_process(params["service_pid"]) if params["service_pid"] is not None else None,
+        process=_process(params),
         expected_fills=expected,
         last_fill=service_time.option("last_fill_at", params["last_fill_at"]),
         last_event=service_time.parse(params["last_event_at"] or ""),
@@ -133,6 +134,15 @@ def _observe(params: dict[str, Any], context: Context) -> Evidence:
     if params["snapshot_path"]:
         seen.snapshot = traces.read_snapshot(params["snapshot_path"])
     return seen
+
+
+def _process(params: dict[str, Any]) -> env.Process | None:
+    """The process as this module reads it, or as the caller read it on the machine that runs the service."""
+    if params["service_pid"] is not None:
+        return env.of_process(params["service_pid"])
+    if params["service_environment_source"] == "process" and params["service_environment"]:
+        return env.Process(0, variables=env.declared(params["service_environment"]))
+    return None
 
 
 def _look_into_database(seen: Evidence, params: dict[str, Any], context: Context) -> dict[str, Any]:

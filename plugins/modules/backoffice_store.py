@@ -53,6 +53,13 @@ options:
       - Variables of the service as far as they are known, without secrets.
     type: dict
     default: {}
+  service_environment_source:
+    description:
+      - Whether O(service_environment) is what somebody declared, or was read from the running process, as
+        M(sre.runbooks.service_control) does on the machine that runs it. Only the second shows what runs.
+    type: str
+    default: declared
+    choices: [declared, process]
   service_pid:
     description:
       - Process id of the service. Its variables named C(BACKOFFICE_*) and C(KAFKA_*) are read, never passwords or
