@@ -58,7 +58,7 @@ options:
     type: float
     default: 60.0
 requirements:
-  - requests >= 2.31
+  - urllib3 >= 2.0
 """
 
     AUTH = r"""

@@ -10,14 +10,14 @@ threads may call it. Secrets (tokens, passwords in URLs, secret headers) are nev
 
 from __future__ import annotations
 
+import base64
 import json as jsonlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
-from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urlencode, urljoin, urlsplit, urlunsplit
 
-from . import libraries, redact
+from . import http_transport, libraries, redact
 from .argspec import ArgumentSpec
 from .errors import InputError
 from .http_problems import PASSING, Problem, classify
@@ -25,13 +25,10 @@ from .http_tls import Tls, tls_settings
 from .operation import Context
 
 try:
-    import requests
-    from requests.cookies import RequestsCookieJar
+    from urllib3 import BaseHTTPResponse
     from urllib3.util import Retry, Timeout
-
-    from . import http_transport
 except ImportError as error:
-    libraries.record("requests", error)
+    libraries.record("urllib3", error)
 
 SPEC = ArgumentSpec(
     options={
@@ -177,8 +174,7 @@ class Client:
 
     def __init__(self, chosen: Settings, context: Context, connections: int = 8, cookies: bool = True) -> None:
         self._settings, self._context = chosen, context
-        self._session = http_transport.session(connections)
-        self._session.cookies = RequestsCookieJar() if cookies else _no_cookies()
+        self._session = http_transport.Session(connections, chosen.tls.context, cookies)
 
     def __enter__(self) -> Client:
         return self
@@ -242,7 +238,7 @@ class Client:
             check_url(url, "the redirect")
         except InputError:
             return None, Problem("redirects", f"it redirects to {shown}, which is no URL that can be asked")
-        elsewhere = self._session.should_strip_auth(request.url, url)
+        elsewhere = not _same_server(request.url, url)
         request = replace(request, url=url)
         if answer.status == 303 or (answer.status in (301, 302) and request.method == "POST"):
             method = "HEAD" if request.method == "HEAD" else "GET"
@@ -268,36 +264,34 @@ class Client:
         return answer
 
     def _exchange(self, request: Request, answer: Answer, seconds: float) -> None:
-        url, user = _without_userinfo(request.url)
+        url, credentials = _without_userinfo(request.url)
         headers = {"User-Agent": USER_AGENT, "Accept": "application/json, */*;q=0.5", "Accept-Encoding": "identity"}
         if request.content_type:
             headers["Content-Type"] = request.content_type
-        headers |= {**request.headers, **request.secret_headers}
-        auth = user if not any(name.lower() == "authorization" for name in headers) else None
-        made = requests.Request(request.method, url, headers=headers, data=request.body, auth=auth)
-        prepared = self._session.prepare_request(made)
-        proxies = requests.utils.get_environ_proxies(url) if self._settings.use_proxy else {}
+        if credentials:
+            headers["Authorization"] = f"Basic {base64.b64encode(credentials.encode()).decode()}"
         response = self._session.send(
-            prepared,
-            stream=True,
-            allow_redirects=False,
-            proxies=proxies,
-            verify=self._settings.tls.verify,
-            cert=self._settings.tls.cert,
-            timeout=Timeout(connect=min(seconds, self._settings.connect_timeout_seconds), total=seconds),  # type: ignore[arg-type]
+            request.method,
+            url,
+            _merged(headers, request.headers, request.secret_headers),
+            request.body,
+            proxy=self._settings.use_proxy,
+            timeout=Timeout(connect=min(seconds, self._settings.connect_timeout_seconds), total=seconds),
         )
         try:
-            answer.status = response.status_code
+            answer.status = response.status
             answer.headers = response.headers
             self._read(response, answer)
+            if not answer.more:
+                response.release_conn()
         finally:
             response.close()
 
-    def _read(self, response: requests.Response, answer: Answer) -> None:
+    def _read(self, response: BaseHTTPResponse, answer: Answer) -> None:
         limit = self._settings.max_body_bytes
         pieces: list[bytes] = []
         size = 0
-        for piece in response.raw.stream(READ_BYTES, decode_content=True):
+        for piece in response.stream(READ_BYTES, decode_content=True):
             pieces.append(piece)
             size += len(piece)
             if size > limit:
@@ -306,8 +300,20 @@ class Client:
         answer.body = b"".join(pieces)[:limit]
 
 
-def _no_cookies() -> RequestsCookieJar:
-    return RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
+def _merged(*parts: Mapping[str, str]) -> dict[str, str]:
+    """Headers in one mapping, where names differ in more than their case; the last one wins."""
+    merged: dict[str, tuple[str, str]] = {}
+    for part in parts:
+        merged |= {name.lower(): (name, value) for name, value in part.items()}
+    return dict(merged.values())
+
+
+def _same_server(old: str, new: str) -> bool:
+    """Whether what was secret for one URL may be sent to the other: the same origin, or the same host now with TLS."""
+    if origin(old) == origin(new):
+        return True
+    host = urlsplit(old).hostname
+    return (origin(old), origin(new)) == (("http", host, 80), ("https", host, 443))
 
 
 def _retry_after(answer: Answer) -> float | None:
@@ -371,8 +377,10 @@ def host_and_port(url: str) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _without_userinfo(url: str) -> tuple[str, tuple[str, str] | None]:
-    """The URL without userinfo, and the userinfo as credentials."""
-    user = requests.utils.get_auth_from_url(url)
+def _without_userinfo(url: str) -> tuple[str, str]:
+    """The URL without userinfo and fragment, and the userinfo as ``user:password``, empty when there is none."""
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment="")), user if any(user) else None
+    userinfo, _, host = parts.netloc.rpartition("@")
+    user, _, password = userinfo.partition(":")
+    bare = urlunsplit(parts._replace(netloc=host, fragment=""))
+    return bare, f"{unquote(user)}:{unquote(password)}" if userinfo else ""

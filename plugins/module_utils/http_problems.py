@@ -16,10 +16,9 @@ from typing import Any, Literal
 from . import libraries, redact
 
 try:
-    import requests
     import urllib3.exceptions as u3
 except ImportError as error:
-    libraries.record("requests", error)
+    libraries.record("urllib3", error)
 
 Kind = Literal[
     "deadline",  # the total time was used up before the request could be sent
@@ -53,9 +52,9 @@ class Problem:
 
 
 def classify(error: BaseException, target: str, seconds: float) -> Problem:
-    """The problem behind an exception of requests. ``target`` is host:port, ``seconds`` what the request was given."""
+    """The problem behind an exception of the transport. ``target`` is host:port, ``seconds`` what the request was given."""
     failure = _Failure(list(_causes(error)), target, seconds)
-    for rule in (_proxy, _name, _tls, _connection, _time, _body, _request):
+    for rule in (_proxy, _name, _tls, _connection, _time, _request, _body):
         problem = rule(failure)
         if problem is not None:
             return problem
@@ -86,7 +85,7 @@ class _Failure:
 
 
 def _proxy(failure: _Failure) -> Problem | None:
-    error = failure.first(requests.exceptions.ProxyError, u3.ProxyError)
+    error = failure.first(u3.ProxyError)
     if error is None:
         return None
     hint = "The environment names it (http_proxy, https_proxy). Add the host to no_proxy, or set use_proxy: false."
@@ -117,14 +116,16 @@ def _tls(failure: _Failure) -> Problem | None:
         "CERTIFICATE_REQUIRED": "The server wants a client certificate: client_cert_path and client_key_path.",
     }
     hint = next((hint for part, hint in hints.items() if part in reason), "")
-    return Problem("tls", f"TLS with {failure.target} failed: {redact.observed(reason.lower().replace('_', ' '), 160)}", hint)
+    return Problem(
+        "tls", f"TLS with {failure.target} failed: {redact.observed(reason.lower().replace('_', ' '), 160)}", hint
+    )
 
 
 def _time(failure: _Failure) -> Problem | None:
-    if failure.first(u3.ConnectTimeoutError, requests.exceptions.ConnectTimeout):
+    if failure.first(u3.ConnectTimeoutError):
         text = f"{failure.target} did not take the connection in time"
         return Problem("connect_timeout", text, "Host down, or a firewall that drops packets.")
-    if failure.first(u3.ReadTimeoutError, requests.exceptions.ReadTimeout, TimeoutError):
+    if failure.first(u3.ReadTimeoutError, TimeoutError):
         text = f"{failure.target} gave no complete answer within {failure.seconds:.3g} s"
         return Problem("timeout", text, "Slow or stuck; request_timeout_seconds is the limit.")
     return None
@@ -154,7 +155,7 @@ def _body(failure: _Failure) -> Problem | None:
         got = short.partial if isinstance(short.partial, int) else len(short.partial)
         expected = f", {short.expected} more were announced" if short.expected else ""
         return Problem("truncated", f"the body ended after {got} bytes{expected}", "A proxy or a crash cut the answer.")
-    if failure.first(requests.exceptions.ContentDecodingError, u3.DecodeError):
+    if failure.first(u3.DecodeError):
         return Problem("broken", "the body cannot be decoded: its content encoding is not what the header says")
     if failure.first(http.client.HTTPException, u3.ProtocolError, u3.HTTPError):
         inner = failure.first(http.client.HTTPException) or failure.chain[-1]
@@ -166,8 +167,9 @@ def _body(failure: _Failure) -> Problem | None:
 
 
 def _request(failure: _Failure) -> Problem | None:
-    if failure.first(requests.exceptions.InvalidHeader):
+    error = failure.chain[0]
+    if isinstance(error, (u3.LocationParseError, http.client.InvalidURL, UnicodeError)):
+        return Problem("request", f"no request can be made for {failure.target}: URL or header has a bad character")
+    if isinstance(error, ValueError) and not isinstance(error, (u3.HTTPError, http.client.HTTPException)):
         return Problem("request", "a header cannot be sent: it has a line break or a character that is not allowed")
-    if failure.first(requests.exceptions.InvalidURL, UnicodeError):
-        return Problem("request", f"no request can be made for {failure.target}: the URL is not valid")
     return None

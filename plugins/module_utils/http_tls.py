@@ -17,35 +17,35 @@ from .errors import InputError
 
 @dataclass(frozen=True)
 class Tls:
-    """What requests takes: ``verify`` (False, True = its own bundle, or a path) and ``cert`` (certificate, key)."""
+    """What a connection trusts and shows. The files were found usable when this was made by ``tls_settings``."""
 
-    verify: bool | str = True
-    cert: tuple[str, str] | str | None = None
+    validate: bool = True
+    ca_path: str = ""
+    cert_path: str = ""
+    key_path: str = ""
+
+    def context(self) -> ssl.SSLContext:
+        """For client connections. Without ca_path the authorities of the system are trusted."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self.ca_path:
+            _load_authorities(context, self.ca_path)
+        elif self.validate:
+            context.load_default_certs()
+        if not self.validate:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self.cert_path:
+            _load_certificate(context, self.cert_path, self.key_path)
+        return context
 
 
 def tls_settings(params: Mapping[str, Any]) -> Tls:
-    """From validate_certs, ca_path, client_cert_path and client_key_path; InputError names the file that is wrong.
-
-    Without ca_path the authorities of the system are trusted, or those that come with requests when it has none.
-    """
-    ca_path, cert_path, key_path = (params[name] or "" for name in ("ca_path", "client_cert_path", "client_key_path"))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    verify: bool | str = False
-    if ca_path:
-        _load_authorities(context, ca_path)
-    if params["validate_certs"]:
-        verify = ca_path or _of_the_system() or True
-    if not cert_path:
-        return Tls(verify)
-    _load_certificate(context, cert_path, key_path)
-    return Tls(verify, (cert_path, key_path) if key_path else cert_path)
-
-
-def _of_the_system() -> str:
-    paths = ssl.get_default_verify_paths()
-    if paths.cafile:
-        return paths.cafile
-    return paths.capath if paths.capath and any(Path(paths.capath).iterdir()) else ""
+    """From validate_certs, ca_path, client_cert_path and client_key_path; InputError names the file that is wrong."""
+    paths = (params[name] or "" for name in ("ca_path", "client_cert_path", "client_key_path"))
+    settings = Tls(params["validate_certs"], *paths)
+    if settings.ca_path or settings.cert_path:
+        settings.context()
+    return settings
 
 
 def _load_authorities(context: ssl.SSLContext, ca_path: str) -> None:

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A requests session whose requests end in time, whatever the server or the resolver does.
+"""HTTP connections whose requests end in time, whatever the server or the resolver does.
 
-The time-outs of requests bound one ``recv``; a server that sends a byte a second, or a resolver that never answers,
-outlives them. Here name resolution, connection, headers and body of one request share one end: the ``total`` of the
-urllib3 Timeout that is handed to ``Session.send``.
+The time-outs of HTTP libraries bound one ``recv``; a server that sends a byte a second, or a resolver that never
+answers, outlives them. Here name resolution, connection, headers and body of one request share one end: the ``total``
+of the Timeout that is handed to ``Session.send``.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from __future__ import annotations
 import http.client
 import io
 import socket
+import ssl
 import threading
 import time
 import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import libraries
+from . import http_cookies, http_proxies, libraries
 
 try:
-    import requests
-    from requests.adapters import HTTPAdapter
+    from urllib3 import BaseHTTPResponse, PoolManager, ProxyManager
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.exceptions import (
@@ -33,20 +34,14 @@ try:
         InvalidHeader,
         NewConnectionError,
     )
+    from urllib3.util import Timeout, make_headers
 
     # What a request can raise, before and while its answer is read, and what a header that cannot be read raises.
-    TRANSPORT_ERRORS: tuple[type[Exception], ...] = (
-        requests.RequestException,
-        HTTPError,
-        http.client.HTTPException,
-        OSError,
-        UnicodeError,
-    )
+    TRANSPORT_ERRORS: tuple[type[Exception], ...] = (HTTPError, http.client.HTTPException, OSError, ValueError)
     HEADER_ERRORS: tuple[type[Exception], ...] = (InvalidHeader, ValueError, OverflowError)
 except ImportError as error:
-    libraries.record("requests", error)
-    HTTPAdapter = HTTPConnection = HTTPSConnection = object  # type: ignore[assignment, misc]
-    HTTPConnectionPool = HTTPSConnectionPool = object  # type: ignore[assignment, misc]
+    libraries.record("urllib3", error)
+    HTTPConnection = HTTPSConnection = HTTPConnectionPool = HTTPSConnectionPool = object  # type: ignore[assignment, misc]
 
 
 class TimedReader(io.RawIOBase):
@@ -131,22 +126,6 @@ class _HTTPSPool(HTTPSConnectionPool):
     ConnectionCls = TimedHTTPSConnection  # type: ignore[assignment]
 
 
-class TimedAdapter(HTTPAdapter):
-    """Uses timed connections, directly and through a proxy. Never retries by itself."""
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        _use_timed_pools(self.poolmanager)
-
-    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
-        return _use_timed_pools(super().proxy_manager_for(proxy, **kwargs))
-
-
-def _use_timed_pools(manager: Any) -> Any:
-    manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
-    return manager
-
-
 def resolve(name: str, port: int, seconds: float | None) -> list[str]:
     """The addresses of a name, in the resolver's order; socket.gaierror when there is none within the time.
 
@@ -174,12 +153,62 @@ def resolve(name: str, port: int, seconds: float | None) -> list[str]:
     return answer
 
 
-def session(connections: int) -> requests.Session:
-    """A session of its own: timed, with at most ``connections`` kept open, without .netrc and other surprises."""
-    warnings.simplefilter("ignore", InsecureRequestWarning)  # validate_certs: false was the user's choice
-    made = requests.Session()
-    made.trust_env = False
-    adapter = TimedAdapter(pool_connections=connections, pool_maxsize=connections, max_retries=0)
-    made.mount("http://", adapter)
-    made.mount("https://", adapter)
-    return made
+class Session:
+    """Connections that are kept and shared by threads, at most ``connections`` to each host; with or without cookies.
+
+    ``tls`` makes the context for https; it is called when the first such URL is asked.
+    """
+
+    def __init__(self, connections: int, tls: Callable[[], ssl.SSLContext], cookies: bool) -> None:
+        self._connections, self._tls = connections, tls
+        self._cookies = http_cookies.Cookies() if cookies else None
+        self._managers: dict[tuple[bool, str], PoolManager] = {}
+        self._lock = threading.Lock()
+
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, *, proxy: bool, timeout: Timeout
+    ) -> BaseHTTPResponse:
+        """Send and give back the answer with its body unread; raises one of TRANSPORT_ERRORS."""
+        sent = dict(headers)
+        if self._cookies and (cookie := self._cookies.header(url)):
+            sent.setdefault("Cookie", cookie)
+        manager = self._manager(url.startswith("https:"), http_proxies.proxy_for(url) if proxy else "")
+        response = manager.urlopen(
+            method,
+            url,
+            body=body,
+            headers=sent,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            decode_content=False,
+            timeout=timeout,
+        )
+        if self._cookies:
+            self._cookies.keep(url, response.headers.getlist("Set-Cookie"))
+        return response
+
+    def close(self) -> None:
+        for manager in self._managers.values():
+            manager.clear()
+
+    def _manager(self, secure: bool, proxy: str) -> PoolManager:
+        with self._lock:
+            if (secure, proxy) not in self._managers:
+                self._managers[secure, proxy] = self._made(secure, proxy)
+            return self._managers[secure, proxy]
+
+    def _made(self, secure: bool, proxy: str) -> PoolManager:
+        options: dict[str, Any] = {"num_pools": self._connections, "maxsize": self._connections}
+        if secure:
+            options["ssl_context"] = self._tls()
+            warnings.simplefilter("ignore", InsecureRequestWarning)  # validate_certs: false was the user's choice
+        if proxy:
+            url, credentials = http_proxies.address(proxy)
+            manager: PoolManager = ProxyManager(
+                url, proxy_headers=make_headers(proxy_basic_auth=credentials), **options
+            )
+        else:
+            manager = PoolManager(**options)
+        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        return manager

@@ -186,7 +186,7 @@ after:
 
 from ansible_collections.sre.runbooks.plugins.module_utils import backoffice_e2e, operation
 
-REQUIRES = ("requests", "PyJWT", "prometheus-client")
+REQUIRES = ("urllib3", "PyJWT", "prometheus-client")
 
 
 def main() -> None:

@@ -83,7 +83,7 @@ publisher:
 
 from ansible_collections.sre.runbooks.plugins.module_utils import backoffice_gateway, operation
 
-REQUIRES = ("requests", "prometheus-client")
+REQUIRES = ("urllib3", "prometheus-client")
 
 
 def main() -> None:

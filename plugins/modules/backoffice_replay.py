@@ -187,7 +187,7 @@ last_words:
 
 from ansible_collections.sre.runbooks.plugins.module_utils import backoffice_replay, operation
 
-REQUIRES = ("requests", "PyJWT")
+REQUIRES = ("urllib3", "PyJWT")
 
 
 def main() -> None:

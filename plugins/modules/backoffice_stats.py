@@ -259,7 +259,7 @@ reconcile:
 
 from ansible_collections.sre.runbooks.plugins.module_utils import backoffice_stats, operation
 
-REQUIRES = ("requests", "PyJWT")
+REQUIRES = ("urllib3", "PyJWT")
 
 
 def main() -> None:

@@ -326,7 +326,7 @@ planned:
 
 from ansible_collections.sre.runbooks.plugins.module_utils import http_probe, operation
 
-REQUIRES = ("requests", "jmespath", "PyJWT")
+REQUIRES = ("urllib3", "jmespath", "PyJWT")
 
 
 def main() -> None:

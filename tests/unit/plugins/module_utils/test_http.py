@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ansible_collections.sre.runbooks.plugins.module_utils import http, http_transport
+from ansible_collections.sre.runbooks.plugins.module_utils import http, http_proxies, http_transport
 from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputError
 from ansible_collections.sre.runbooks.plugins.module_utils.http_tls import Tls, tls_settings
 from tests.unit.plugins.fake_http import Asked, Send, Server, answer, free_port, json_answer, serving
@@ -483,6 +483,45 @@ def test_files_of_tls_are_named(authority: Path, tmp_path: Path) -> None:
     ):
         with pytest.raises(InputError, match=text):
             tls(**options)
+
+
+@pytest.mark.parametrize(
+    ("no_proxy", "url", "proxy"),
+    [
+        ("", "http://service.example/", "http://me:pw@p:3128"),
+        ("", "https://service.example/", "p:3129"),
+        ("example", "http://service.example:81/", ""),
+        (".example,other", "http://service.example/", ""),
+        ("service.example:81", "http://service.example:81/", ""),
+        ("10.0.0.0/8", "http://10.1.2.3/", ""),
+        ("10.0.0.0/8, fd00::/8", "http://[fd00::1]:80/", ""),
+        ("10.0.0.0/8,bad/net", "http://11.1.2.3/", "http://me:pw@p:3128"),
+        ("*", "http://service.example/", ""),
+    ],
+)
+def test_which_proxy(monkeypatch: pytest.MonkeyPatch, no_proxy: str, url: str, proxy: str) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy", "all_proxy"):
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://me:pw@p:3128")
+    monkeypatch.setenv("https_proxy", "p:3129")
+    monkeypatch.setenv("no_proxy", no_proxy)
+    assert http_proxies.proxy_for(url) == proxy
+
+
+def test_credentials_of_a_proxy() -> None:
+    assert http_proxies.address("http://me:p%40w@p:3128/") == ("http://p:3128", "me:p@w")
+    assert http_proxies.address("p:3129") == ("http://p:3129", None)
+
+
+def test_through_a_proxy(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url.replace("://", "://me:hunter2@"))
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    got = send("http://service.example/ok", use_proxy=True)
+    assert got.status == 200
+    assert server.asked[0].headers["host"] == "service.example"
+    assert server.asked[0].headers["proxy-authorization"].startswith("Basic ")
 
 
 def test_a_request_arrives_as_it_was_meant(server: Server) -> None:

@@ -593,9 +593,9 @@ def test_the_module_is_the_same_in_check_mode(capsys: Capture) -> None:
 
 
 def test_a_missing_library_is_named(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(libraries._missing, "requests", ImportError("No module named 'requests'"))
+    monkeypatch.setitem(libraries._missing, "urllib3", ImportError("No module named 'urllib3'"))
     result = module_run(capsys, url="http://h")
-    assert "pip install requests" in result["msg"]
+    assert "pip install urllib3" in result["msg"]
 
 
 def test_what_the_documentation_promises_is_returned() -> None:
