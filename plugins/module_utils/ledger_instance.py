@@ -36,7 +36,7 @@ TAIL_LINES = 40
 LINE_CHARACTERS = 300
 MOST_OUTPUT_BYTES = 256 * 1024 * 1024
 
-_WATCHER = 'if read -r _; then exit 0; fi; kill -KILL -- "-$1" 2>/dev/null; rm -rf -- "$2"'
+_WATCHER = 'if read -r _; then exit 0; fi; kill -s KILL -- "-$1" 2>/dev/null; rm -rf -- "$2"'
 
 
 def environment(ledger: str, folder: str, port: int, secret: str, extra: Mapping[str, str]) -> dict[str, str]:
