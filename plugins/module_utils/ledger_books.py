@@ -24,7 +24,7 @@ _DECODER = json.JSONDecoder()
 
 @dataclass
 class Books:
-    """Sums of one account. ``entries`` counts its lines that a replay applies."""
+    """Sums of one account. ``entries`` counts its lines that a replay applies; an order belongs to one account."""
 
     entries: int = 0
     positions: dict[str, int] = field(default_factory=dict)

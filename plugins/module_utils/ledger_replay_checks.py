@@ -26,6 +26,7 @@ BOOT, MEASURED, SAME, SLO = "replay.boot", "replay.measured", "replay.same_ledge
 RECONCILE = "replay.reconcile"
 REPAIR = Next("sre.runbooks.backoffice.ledger_repair", {}, "change")
 HINT_LINES = "The module backoffice_ledger names each bad line with number, reason and class; the service logs none."
+NO_BOOKS = "This is no reconciliation: is the command that of a BackOffice?"
 OUT_OF_TIME = "The time ran out: raise timeout."
 
 
@@ -190,7 +191,7 @@ def _reconcile(account: str, seen: Run, books: Books) -> Check:
     reply = seen.reconciles.get(account)
     halves = backoffice_reconcile.parts(reply.document, account) if reply and reply.meaning == "ok" else None
     if reply is None or halves is None:
-        observed, hint = (reply.text, reply.hint) if reply else ("not asked", OUT_OF_TIME)
+        observed, hint = (reply.text, reply.hint or NO_BOOKS) if reply else ("not asked", OUT_OF_TIME)
         if reply and reply.meaning == "server_error":
             hint = f"A line with a bad side makes this answer 500 for its account. {HINT_LINES}"
         return Check(check_id, title, reply.status if reply else UNVERIFIED, observed, "its books", hint, SECTION)
