@@ -33,9 +33,8 @@ from ansible.utils.display import Display
 from ansible_collections.sre.runbooks.plugins.module_utils import libraries, progress
 
 try:
-    from ansible.module_utils import _internal
-    from ansible.module_utils.common.json import Direction, get_module_decoder
-    from ansible.module_utils.testing import patch_module_args
+    from ansible.module_utils import _internal, basic
+    from ansible.module_utils.common.json import Direction, get_module_decoder, get_module_encoder
 
     _CORE_ERROR = ""
 except ImportError as _error:
@@ -202,8 +201,8 @@ def _be_the_module(module: Any, arguments: dict[str, Any], environment: dict[str
 
         progress.send = send
         try:
-            with patch_module_args(arguments):
-                module.main()
+            _hand_over(arguments)
+            module.main()
         except SystemExit as end:
             exit_code = end.code if isinstance(end.code, int) else int(end.code is not None)
         pipe.flush()
@@ -213,6 +212,14 @@ def _be_the_module(module: Any, arguments: dict[str, Any], environment: dict[str
             os.write(write_end, (json.dumps({"failed": True, "msg": f"in-process child: {error!r}"}) + "\n").encode())
     finally:
         os._exit(exit_code & 0xFF)
+
+
+def _hand_over(arguments: dict[str, Any]) -> None:
+    """Give AnsibleModule its arguments as they come over the wire: what ansible.module_utils.testing.patch_module_args
+    does, without the time that importing unittest.mock takes."""
+    encoder = get_module_encoder("legacy", Direction.CONTROLLER_TO_MODULE)
+    basic._ANSIBLE_ARGS = json.dumps({"ANSIBLE_MODULE_ARGS": arguments}, cls=encoder).encode()
+    basic._ANSIBLE_PROFILE = "legacy"
 
 
 class _Printer:
