@@ -67,7 +67,7 @@ def _entries(fd: int, size: int, accounts: list[str], context: Context) -> Itera
         whole = block.rfind(b"\n") + 1
         chunk = block[:whole] if whole else block
         for line in sorted({place for name in names for place in _lines_with(chunk, name)}):
-            for _, part in lines_in(chunk[line : chunk.find(b"\n", line) + 1 or len(chunk)]):
+            for _place, part in lines_in(chunk[line : chunk.find(b"\n", line) + 1 or len(chunk)]):
                 yield from _applied(part.rstrip(b"\r\n"))
         begin += len(chunk)
 

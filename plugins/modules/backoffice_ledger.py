@@ -283,7 +283,7 @@ bad_lines:
       excerpt: '{"type":"OrderAccepted","at":"2031-04-02T08:03:10Z","accountId":"acct_k7"...'
       covered_by_snapshot: false
 snapshot:
-  description: The snapshot that was looked at; RV(snapshot.used_at_boot) tells whether the next boot would start from
+  description: The snapshot that was looked at; C(used_at_boot) tells whether the next boot would start from
     it.
   returned: when O(state=scanned)
   type: dict

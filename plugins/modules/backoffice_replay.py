@@ -147,7 +147,7 @@ findings:
   elements: dict
   sample: []
 plan:
-  description: What is started, or in check mode would be started. RV(plan.environment) has no secret.
+  description: What is started, or in check mode would be started. Its C(environment) holds no secret.
   returned: success
   type: dict
   sample:
