@@ -10,6 +10,7 @@ asked. ``main`` builds the context, runs it and leaves through exit_json or fail
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -54,7 +55,7 @@ def main(spec: ArgumentSpec, run: Operation, requires: Iterable[str] = ()) -> No
     censor = _censor(module)
     try:
         _refuse_short_secrets(module)
-        module.hide_misplaced()
+        module.hide_more()
         libraries.require(requires)
         result = run(module.params, _context(module, censor))
     except RunbookError as error:
@@ -71,14 +72,17 @@ def main(spec: ArgumentSpec, run: Operation, requires: Iterable[str] = ()) -> No
 
 
 class _Module(AnsibleModule):  # type: ignore[misc]
-    """Core returns the arguments, also those it refuses: what is secret in them without being marked so is hidden."""
+    """Hides more than core does, which returns the arguments, also those it refuses, and looks for exact values only."""
 
     def _load_params(self) -> None:
         super()._load_params()
-        self.hide_misplaced()
+        self.hide_more()
 
-    def hide_misplaced(self) -> None:
-        self.no_log_values |= {text for text in redact.misplaced(self.params) if len(text) >= SHORTEST_SECRET}
+    def hide_more(self) -> None:
+        """Hide what is secret in the arguments without being marked so, and secrets that a message has quoted."""
+        known = {str(value) for value in self.no_log_values} | redact.misplaced(self.params)
+        shapes = {shape for value in known for shape in (value, repr(value)[1:-1], json.dumps(value)[1:-1])}
+        self.no_log_values |= {shape for shape in shapes if len(shape) >= SHORTEST_SECRET}
 
 
 def _fit(result: dict[str, Any]) -> dict[str, Any]:
