@@ -18,15 +18,9 @@ from .text import clean, shorten
 
 STRUCK = "[redacted]"
 
+_KEY_LINE = r"(?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----"
 _CERTAIN: tuple[tuple[re.Pattern[str], str], ...] = (
-    (
-        re.compile(
-            r"-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----.{0,20000}?(?:-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY-----|\Z)",
-            re.DOTALL,
-        ),
-        STRUCK,
-    ),
-    (re.compile(r"\beyJ[A-Za-z0-9_-]{4,}\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?"), STRUCK),
+    (re.compile(rf"-----BEGIN {_KEY_LINE}.*?(?:-----END {_KEY_LINE}|\Z)", re.DOTALL), STRUCK),
     (re.compile(r"(?<=://)([^\s/@:'\"]{0,200}):([^\s/'\"]{1,500})@"), rf"\1:{STRUCK}@"),
     (
         re.compile(r"(?i)\b(bearer|basic)(\s+)(?=[A-Za-z0-9._~+/-]*[0-9._~+/=-])[A-Za-z0-9._~+/-]{8,}=*"),
@@ -35,17 +29,29 @@ _CERTAIN: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"), STRUCK),
     (re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{20,}|glpat-[A-Za-z0-9_-]{16,}|xox[abprs]-[A-Za-z0-9-]{10,})"), STRUCK),
 )
+# Takes the whole run of characters even where it is no token, so that each is looked at once.
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]*(?P<rest>\.[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)?)?")
 
-_NAME = (
-    r"[A-Za-z0-9_.-]{0,60}(?:passw(?:or)?d|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
-    r"|credentials?|authorization|cookie|session[_-]?id)[A-Za-z0-9_.-]{0,40}"
+_WORD = (
+    r"(?:passw(?:or)?d|passwd|pwd|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key"
+    r"|credentials?|authorization|cookie|session[_-]?id)"
 )
-_NAMED = re.compile(
-    r"(?i)(?P<name>(?<![A-Za-z0-9_.-])" + _NAME + r"\\?[\"']?\s{0,3}(?:=>|[:=])\s{0,3})"
-    r"(?P<value>\\?\"(?:[^\"\\]|\\.){0,4000}\\?\"?|'[^']{0,4000}'?|(?:bearer|basic)\s+\S+|[^\s,;&}\]]+)"
+_REST = r"[A-Za-z0-9_.-]{0,200}"  # what may follow the word within a name
+_JOIN = r"\\{0,3}[\"']?\s{0,3}(?:=>|[:=])\s{0,3}"
+_QUOTED = r"\\{0,3}\"(?:[^\"\\]|\\(?s:.))*\\?\"?|'(?:[^']|'')*'?"
+# A separator ends a value only where a further field, a blank or a closing sign follows: passwords hold separators too.
+_PLAIN = r"(?:[^\s,;&}\]]|[,;&}\]](?!\s|\Z|[,;&}\])\"']|[A-Za-z_][A-Za-z0-9_.-]{0,60}\\{0,3}[\"']?\s{0,3}[:=]))+"
+_NAMED = re.compile(rf"(?i)(?P<name>{_WORD}{_REST}{_JOIN})(?P<value>{_QUOTED}|(?:bearer|basic)\s+\S+|{_PLAIN})")
+_HEADER = re.compile(
+    rf"(?i)(?P<name>(?:authorization|cookie){_REST}{_JOIN})(?!\\*[\"'])"
+    r"(?P<value>(?:[a-z][a-z0-9-]{0,40}\s{1,3}(?=\S))?\S+(?:(?<=[,;])\s{1,3}\S+)*)"
 )
-_KEY = re.compile(r"(?i)" + _NAME)
-_SQL = re.compile(r"(?i)\b(password|identified by)(\s+)'[^']{1,4000}'")
+_TAG = re.compile(rf"(?i)(?P<name><[\w:.-]{{0,100}}{_WORD}[\w:.-]{{0,100}}(?:\s[^<>]{{0,300}})?>)(?P<value>[^<]+)")
+_FLAG = re.compile(
+    rf"(?i)(?P<name>(?<![\w-])--?[\w.-]{{0,60}}{_WORD}[\w.-]{{0,60}}\s{{1,3}})(?P<value>{_QUOTED}|(?![-=:>])\S+)"
+)
+_SQL = re.compile(r"(?i)(?P<name>\b(?:password|identified by)\s{1,20})(?P<value>'(?:[^']|'')*(?:'|\Z))")
+_KEY = re.compile(rf"(?i){_WORD}")
 _NOT_SECRET = re.compile(r"(?i)^[\"']?(?:null|none|true|false|unset|not set|\*+|\[redacted\]?)[\"']?$")
 
 
@@ -61,7 +67,9 @@ def certain(text: str) -> str:
     """``text`` without what is a secret wherever it stands."""
     for pattern, replacement in _CERTAIN:
         text = pattern.sub(replacement, text)
-    return text
+    return _JWT.sub(
+        lambda match: STRUCK if match["rest"] and match.start("rest") - match.start() >= 7 else match[0], text
+    )
 
 
 def observed(text: bytes | str, limit: int = 2000) -> str:
@@ -71,7 +79,9 @@ def observed(text: bytes | str, limit: int = 2000) -> str:
     """
     raw = text[: limit * 4 + 4096] if len(text) > limit * 4 + 4096 else text
     cut = len(text) - len(raw)
-    shown = _SQL.sub(rf"\1\2'{STRUCK}'", _NAMED.sub(_strike_named, certain(clean(raw))))
+    shown = certain(clean(raw))
+    for pattern in (_TAG, _FLAG, _HEADER, _NAMED, _SQL):
+        shown = pattern.sub(_strike_named, shown)
     return (
         shorten(shown, limit) if not cut else f"{shown[:limit]}... ({cut + max(0, len(shown) - limit)} more characters)"
     )
@@ -118,4 +128,4 @@ def misplaced(value: Any) -> set[str]:
 
 
 def _is_secret(key: str, value: Any) -> bool:
-    return isinstance(value, str) and bool(value) and not _NOT_SECRET.match(value) and bool(_KEY.fullmatch(key))
+    return isinstance(value, str) and bool(value) and not _NOT_SECRET.match(value) and bool(_KEY.search(key))
