@@ -102,6 +102,7 @@ def configuration(params: dict[str, Any]) -> dict[str, Any]:
         "socket.timeout.ms": max(1000, min(60000, int(params["request_timeout_seconds"] * 1000))),
         "reconnect.backoff.ms": 20,  # also half of it is the pause before the first use of a broker
         "reconnect.backoff.max.ms": 500,
+        "enable.sparse.connections": False,  # connect at once: this client lives for a few requests
     }
     if protocol.startswith("SASL_"):
         settings["sasl.mechanism"] = params["sasl_mechanism"]
