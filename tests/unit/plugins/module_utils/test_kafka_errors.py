@@ -123,5 +123,5 @@ def test_error_as_data(name: str, retriable: bool) -> None:
         "code": 99,
         "name": name,
         "retriable": retriable,
-        "message": "text password=[redacted]",
+        "message": "text\ufffd password=[redacted]",
     }
