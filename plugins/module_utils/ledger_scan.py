@@ -30,6 +30,7 @@ LONGEST_LINE_BYTES = BLOCK_BYTES
 PART_BYTES = 32 * 1024 * 1024  # below this a further process costs more than it saves
 MOST_WORKERS = 8
 EXCERPT_CHARACTERS = 160
+LONGEST_SEARCH_BYTES = 16 * LONGEST_LINE_BYTES  # for a line end at which to cut the file
 GRACE_SECONDS = 5.0
 
 Progress = Callable[[int, int], None]
@@ -155,7 +156,8 @@ def _bounds(fd: int, size: int, workers: int) -> list[tuple[int, int]]:
     """At most ``workers`` ranges that together are the file; each but the last ends behind a newline."""
     ends: list[int] = []
     for index in range(1, workers):
-        newline = _newline_from(fd, index * size // workers, min(size, (index + 1) * size // workers))
+        start = index * size // workers
+        newline = _newline_from(fd, start, min(size, start + LONGEST_SEARCH_BYTES))
         if newline is not None and (not ends or newline + 1 > ends[-1]):
             ends.append(newline + 1)
     edges = [0, *(end for end in ends if end < size), size]
@@ -191,7 +193,7 @@ def _read(fd: int, begin: int, end: int, keep: int, until: float, progress: Prog
         elif found.end + len(block) >= end and len(block) <= LONGEST_LINE_BYTES:
             _chunk(found, block, keep, at_end=True)
         else:
-            _too_long(fd, found, end, keep, until)
+            _too_long(fd, found, end, keep, until, progress)
         progress(found.end - begin, found.bad_count)
     return found
 
@@ -255,13 +257,14 @@ def _chunk(found: Scan, chunk: bytes, keep: int, *, at_end: bool, offset: int | 
         found.end += len(chunk)
 
 
-def _too_long(fd: int, found: Scan, end: int, keep: int, until: float) -> None:
+def _too_long(fd: int, found: Scan, end: int, keep: int, until: float, progress: Progress) -> None:
     """A line that does not fit in memory: pass over it without reading it as a whole."""
     start = position = found.end
     newline: int | None = None
     while newline is None and position < end and time.monotonic() <= until:
         newline = _newline_from(fd, position, min(position + BLOCK_BYTES, end))
         position = min(position + BLOCK_BYTES, end)
+        progress(position - found.begin, found.bad_count)
     stop = position if newline is None else newline + 1
     found.lines += 1
     if newline is None:
