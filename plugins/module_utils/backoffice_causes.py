@@ -152,6 +152,14 @@ def service_down(e: Evidence) -> Cause | None:
     return Cause("service_down", text, ["health"], EVERYTHING, START, seen=False)
 
 
+def impostor(e: Evidence) -> Cause | None:
+    """Something answers, and it is not the service: its manager says that it does not run."""
+    if e.http in ("ok", "error", "unauthorized") and e.service in ("stopped", "failed"):
+        text = f"something answers at its address, and its manager says that it is {e.service}: another process has the port"
+        return Cause("port_in_use", text, ["health", "service"], EVERYTHING)
+    return None
+
+
 AUTH = {
     "JWT_SECRET_NOT_CONFIGURED": ("jwt_secret_missing", "the server has no JWT secret"),
     "INVALID_JWT_SIGNATURE": ("jwt_secret_differs", "the server has another JWT secret than this run"),
@@ -312,6 +320,14 @@ def consumer_slow(e: Evidence) -> Cause | None:
     return None
 
 
+def consumer_stuck(e: Evidence) -> Cause | None:
+    """A member is there, records wait, and nothing moves."""
+    if e.group_stable and e.lag and e.lag_growing and e.offset_moved is False:
+        text = f"the group has a member, {e.lag} offsets wait, and nothing was read between two samples"
+        return Cause("consumer_stuck", text, ["lag", "freshness"], NEW_EVENTS, RESTART)
+    return None
+
+
 def topic_empty(e: Evidence) -> Cause | None:
     """Stable, nothing consumed, and there is nothing to consume."""
     if e.group_stable and e.counters_null and e.topic_end == 0:
@@ -341,6 +357,7 @@ def quiet_market(e: Evidence) -> Cause | None:
 
 RULES: tuple[Rule, ...] = (
     service_down,
+    impostor,
     unauthorized,
     broker_down,
     consumer_disabled,
@@ -356,6 +373,7 @@ RULES: tuple[Rule, ...] = (
     ledger_lost,
     everything_skipped,
     consumer_slow,
+    consumer_stuck,
     topic_empty,
     quiet_after_restart,
     quiet_market,

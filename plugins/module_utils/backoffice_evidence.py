@@ -77,7 +77,12 @@ def _lag(e: Evidence, result: Result, name: str) -> None:
 
 
 def _growing(trend: Result | None) -> bool | None:
-    return None if not trend else trend.get("status") == "growing"
+    """Whether more is produced than is consumed; a slow consumer may commit less often than samples are taken."""
+    if not trend:
+        return None
+    produced, consumed = trend.get("produce_rate"), trend.get("consume_rate")
+    behind = produced is not None and consumed is not None and produced > consumed
+    return trend.get("status") == "growing" or (trend.get("status") == "stalled" and behind)
 
 
 def _gateway(e: Evidence, result: Result) -> None:

@@ -146,6 +146,7 @@ def _reconcile(seen: Seen) -> dict[str, Any] | None:
 
 def _findings(seen: Seen, found: list[Check]) -> list[Finding]:
     """What several checks mean together. What one check says, its hint says."""
+    answered = {name for name, reply in seen.replies.items() if reply.meaning == "ok"}
     failed = {check.id for check in found if check.status == FAIL}
     errors = {name for name, reply in seen.replies.items() if reply.meaning == "server_error"}
     scan = Next("sre.runbooks.backoffice.ledger_repair", {}, "read")
@@ -156,11 +157,11 @@ def _findings(seen: Seen, found: list[Check]) -> list[Finding]:
         evidence = sorted(failed & {"positions", "balances", "reconcile.balances", "reconcile.positions"})
         store = Next("sre.runbooks.backoffice.rdb_compliance", {}, "read")
         findings.append(Finding("store_down", "inferred", evidence, ["positions", "balances", "new events"], store))
-    elif "ledger" in failed:
+    elif "ledger" in failed and {"ledger", "positions"} <= answered:
         findings.append(
             Finding("ledger_replaced_while_running", "inferred", ["ledger", "positions"], ["events since then"], scan)
         )
-    elif failed & {"reconcile.balances", "reconcile.positions"}:
+    elif "reconcile" in answered and failed & {"reconcile.balances", "reconcile.positions"}:
         evidence = sorted(
             failed & {"reconcile.balances", "reconcile.positions", "replay_lines", "positions", "balances"}
         )

@@ -102,7 +102,7 @@ cause:
       V(jwt_expired), V(clock_skew), V(token_refused), V(kafka_down), V(consumer_disabled), V(broker_address_wrong),
       V(topic_wrong), V(topic_missing), V(group_rebalancing), V(consumer_dead), V(consumer_gone), V(consumer_never_joined),
       V(producer_clock_ahead), V(producer_clock_behind), V(publisher_off), V(gateway_down), V(ledger_lost),
-      V(everything_skipped), V(consumer_slow), V(topic_empty), V(restarted_on_quiet_market), V(quiet_market).
+      V(everything_skipped), V(consumer_slow), V(consumer_stuck), V(topic_empty), V(restarted_on_quiet_market), V(quiet_market).
   type: str
   returned: always
 """

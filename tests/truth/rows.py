@@ -37,7 +37,7 @@ ROWS = (
     Row(
         "cause", "died at boot: ledger line is not UTF-8", ("ledger-invalid-utf8",), STALE, "fail", "ledger_fatal_line"
     ),
-    Row("cause", "died at boot: port taken", ("backoffice-port-taken",), STALE, "fail"),
+    Row("cause", "died at boot: port taken", ("backoffice-port-taken",), STALE, "fail", "port_in_use"),
     Row(
         "cause",
         "died at boot: variable not numeric",
@@ -55,14 +55,23 @@ ROWS = (
         "broker_address_unresolvable",
     ),
     Row("cause", "died at boot: database down", ("database-down-at-boot",), STALE, "fail", "database_down"),
-    Row("cause", "server without JWT secret", ("jwt-secret-missing",), STALE, "unverified", "jwt_secret_missing"),
+    Row("cause", "server without JWT secret", ("jwt-secret-missing",), STALE, "fail", "jwt_secret_missing"),
     Row("cause", "server with another JWT secret", ("jwt-secret-changed",), STALE, "unverified", "jwt_secret_differs"),
     Row("cause", "consumer switched off", ("consumer-disabled",), STALE, "fail", "consumer_disabled"),
     Row("cause", "broker address wrong", ("kafka-address-wrong",), STALE, "fail", "broker_address_wrong"),
     Row("cause", "Kafka stopped", ("kafka-stopped",), STALE, "fail", "kafka_down"),
     Row("cause", "topic misspelt (the broker creates it)", ("topic-misspelt",), STALE, "fail", "topic_wrong"),
     Row("cause", "reads a topic that nobody writes", ("topic-empty",), STALE, "fail", "topic_wrong"),
-    Row("cause", "publisher never on, topic empty", ("gateway-never-published",), STALE, "fail", "publisher_off"),
+    Row(
+        "cause",
+        "publisher never on, topic empty",
+        ("gateway-never-published",),
+        STALE,
+        "fail",
+        "publisher_off",
+        {},
+        ("-e", "backoffice_kafka_topic=events.empty"),
+    ),
     Row("cause", "publisher of the gateway off", ("gateway-publisher-off",), STALE, "fail", "publisher_off"),
     Row("cause", "gateway stopped", ("gateway-stopped",), STALE, "fail", "gateway_down"),
     Row(
