@@ -11,6 +11,7 @@ lines and judged one by one.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import multiprocessing
 import os
@@ -164,7 +165,16 @@ def _bounds(fd: int, size: int, workers: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
+def _past_hole(fd: int, offset: int) -> int:
+    """Where data goes on: what was never written (a hole, after a crash or a truncate) reads as zeros."""
+    try:
+        return os.lseek(fd, offset, os.SEEK_DATA)
+    except OSError as error:
+        return os.fstat(fd).st_size if error.errno == errno.ENXIO else offset
+
+
 def _newline_from(fd: int, offset: int, end: int) -> int | None:
+    offset = _past_hole(fd, offset)
     while offset < end:
         block = os.pread(fd, min(BLOCK_BYTES, end - offset), offset)
         if not block:
@@ -262,6 +272,7 @@ def _too_long(fd: int, found: Scan, end: int, keep: int, until: float, progress:
     start = position = found.end
     newline: int | None = None
     while newline is None and position < end and time.monotonic() <= until:
+        position = min(_past_hole(fd, position), end)
         newline = _newline_from(fd, position, min(position + BLOCK_BYTES, end))
         position = min(position + BLOCK_BYTES, end)
         progress(position - found.begin, found.bad_count)
