@@ -17,15 +17,16 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.common.parameters import remove_values
+from ansible.module_utils.common.parameters import remove_values, sanitize_keys
 
 from . import libraries, progress, redact
 from .argspec import ArgumentSpec
 from .clock import Clock, Deadline
-from .errors import RunbookError
-from .text import json_safe
+from .errors import InputError, RunbookError
+from .text import json_safe, shorten
 
 SHORTEST_SECRET = 3
+DEFAULT_SECONDS = 60.0
 
 
 @dataclass
@@ -57,18 +58,18 @@ def main(spec: ArgumentSpec, run: Operation, requires: Iterable[str] = ()) -> No
         _refuse_short_secrets(module)
         module.hide_more()
         libraries.require(requires)
-        result = run(module.params, _context(module, censor))
+        result = _fit(module, run(module.params, _context(module, censor)))
     except RunbookError as error:
         _fail(module, error.message, error.details)
     except Exception as error:  # noqa: BLE001  the last line of defence: a defect becomes one clear line, not a traceback
         where = traceback.extract_tb(error.__traceback__)[-1]
         _fail(
             module,
-            f"defect in {module._name}: {type(error).__name__}: {censor(str(error))} "
+            f"defect in {module._name}: {type(error).__name__}: {shorten(' '.join(censor(str(error)).split()), 500)} "
             f"({where.filename.rsplit('/', 1)[-1]}:{where.lineno}). Nothing more was done; please report it.",
             {},
         )
-    module.exit_json(**_fit(result))
+    module.exit_json(**result)
 
 
 class _Module(AnsibleModule):  # type: ignore[misc]
@@ -85,13 +86,14 @@ class _Module(AnsibleModule):  # type: ignore[misc]
         self.no_log_values |= {shape for shape in shapes if len(shape) >= SHORTEST_SECRET}
 
 
-def _fit(result: dict[str, Any]) -> dict[str, Any]:
-    fitted: dict[str, Any] = redact.data(json_safe(result))
+def _fit(module: AnsibleModule, result: dict[str, Any]) -> dict[str, Any]:
+    """The result in JSON types and without secrets. Core censors values, but no keys."""
+    fitted: dict[str, Any] = sanitize_keys(redact.data(json_safe(result)), module.no_log_values)
     return fitted
 
 
 def _fail(module: AnsibleModule, message: str, details: dict[str, Any]) -> NoReturn:
-    module.fail_json(msg=redact.certain(message), **{k: v for k, v in _fit(details).items() if k != "msg"})
+    module.fail_json(msg=redact.certain(message), **{k: v for k, v in _fit(module, details).items() if k != "msg"})
 
 
 def _censor(module: AnsibleModule) -> Callable[[str], str]:
@@ -107,15 +109,27 @@ def _context(module: AnsibleModule, censor: Callable[[str], str]) -> Context:
         check_mode=module.check_mode,
         diff=module._diff,
         clock=clock,
-        deadline=Deadline(float(module.params.get("timeout") or 60), clock),
+        deadline=Deadline(_total_seconds(module.params.get("timeout")), clock),
         warn=lambda text: module.warn(censor(text)),
         progress=lambda text: progress.send(censor(text)),
     )
 
 
+def _total_seconds(timeout: float | None) -> float:
+    if timeout is None:
+        return DEFAULT_SECONDS
+    if not timeout > 0:
+        raise InputError(f"timeout is {timeout:g}; it must be more than 0 seconds, in which the whole task may run")
+    return float(timeout)
+
+
 def _refuse_short_secrets(module: AnsibleModule) -> None:
-    if any(len(str(value)) < SHORTEST_SECRET for value in module.no_log_values):
-        raise RunbookError(
+    short = {value for value in module.no_log_values if len(str(value)) < SHORTEST_SECRET}
+    if short:
+        # Core would strike them out of every word of the message; the arguments, which hold them, are not returned.
+        module.no_log_values -= short
+        raise InputError(
             f"a secret option has fewer than {SHORTEST_SECRET} characters; so short a value cannot be kept out of the "
-            "output. Check the variable it comes from: is it empty or cut?"
+            "output. Check the variable it comes from: is it empty or cut?",
+            invocation={},
         )
