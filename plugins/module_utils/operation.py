@@ -119,7 +119,7 @@ def _total_seconds(timeout: float | None) -> float:
     if timeout is None:
         return DEFAULT_SECONDS
     if not timeout > 0:
-        raise InputError(f"timeout is {timeout:g}; it must be more than 0 seconds, in which the whole task may run")
+        raise InputError(f"timeout is {timeout:g}; give it at least 1 second, it is the time for the whole task")
     return float(timeout)
 
 

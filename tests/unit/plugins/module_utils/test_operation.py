@@ -69,7 +69,7 @@ def test_a_total_time_of_nothing_is_refused(capsys: Capture, value: Any) -> None
     result = run(capsys, lambda _params, _context: {"changed": False}, timeout=value)
     assert result["failed"] is True
     assert "timeout is " in result["msg"]
-    assert "more than 0" in result["msg"]
+    assert "at least 1 second" in result["msg"]
 
 
 @pytest.mark.parametrize("kind", [InputError, RefusedError, DeadlineError])
