@@ -80,7 +80,7 @@ def of_process(pid: int) -> Process:
     except OSError as error:
         return Process(pid, started, problem=f"its variables cannot be read: {error.strerror}")
     pairs = (entry.partition("=") for entry in raw.decode("utf-8", errors="replace").split("\0"))
-    ours = {name: value for name, _, value in pairs if _OURS.fullmatch(name) and not _SECRET.search(name)}
+    ours = {name: value for name, _equals, value in pairs if _OURS.fullmatch(name) and not _SECRET.search(name)}
     if URL in ours:
         ours[URL] = _PASSWORD_PARAMETER.sub(r"\1", ours[URL])
     return Process(pid, started, ours)

@@ -64,12 +64,12 @@ def read_log(paths: list[str], deadline: Deadline) -> LogTrace:
     if search.stopped:
         return LogTrace("unknown", search.stopped)
     found = [(match.window.path, match.offset, pattern.id) for pattern in patterns for match in pattern.newest]
-    listening = [path for path, _, name in found if name == "listening"]
+    listening = [path for path, _offset, name in found if name == "listening"]
     if not listening:
         problems = [f"{window.path}: {window.problem}" for window in (*search.windows, *missing) if window.problem]
         return LogTrace("unknown", "; ".join(["no line of a boot is in the logs", *problems]))
     whole = all(window.complete for window in search.windows if window.path == listening[-1])
-    return store_of_newest_boot([name for path, _, name in sorted(found) if path == listening[-1]], whole)
+    return store_of_newest_boot([name for path, _offset, name in sorted(found) if path == listening[-1]], whole)
 
 
 def store_of_newest_boot(events: list[str], whole: bool = True) -> LogTrace:

@@ -62,8 +62,8 @@ class JdbcUrl:
     def libpq(self) -> dict[str, str]:
         """Connection parameters of libpq; only what is given, so that libpq's own defaults fill the rest."""
         found = {
-            "host": ",".join(host for host, _ in self.hosts),
-            "port": ",".join(str(port) for _, port in self.hosts),
+            "host": ",".join(host for host, _port in self.hosts),
+            "port": ",".join(str(port) for _host, port in self.hosts),
         }
         found |= {name: value for name, value in self._named().items() if value}
         found |= {_SAME[name]: value for name, value in self.parameters.items() if name in _SAME and value}
@@ -87,7 +87,7 @@ def is_jdbc(url: str) -> bool:
 def parse(url: str) -> JdbcUrl:
     """The parts of ``url``. Raises InputError, which never shows what follows the host's address."""
     _check_prefix(url)
-    address, _, query = url.removeprefix(PREFIX).partition("?")
+    address, _mark, query = url.removeprefix(PREFIX).partition("?")
     parameters = _parameters(url, query)
     if address in ("//", "///"):
         address = ""
@@ -141,7 +141,7 @@ def _check_prefix(url: str) -> None:
 def _parameters(url: str, query: str) -> dict[str, str]:
     found = {}
     for part in filter(None, query.split("&")):
-        name, _, value = part.partition("=")
+        name, _equals, value = part.partition("=")
         found[name] = _decoded(url, value)
     return found
 
@@ -151,7 +151,7 @@ def _authority(url: str, text: str) -> tuple[tuple[tuple[str, int], ...], str]:
         raise _wrong(
             url, "has no slash behind the host, and the driver refuses that: add one, with the database behind it"
         )
-    addresses, _, database = text.partition("/")
+    addresses, _slash, database = text.partition("/")
     if "/" in database:
         raise _wrong(url, f"has too many slashes: {FORM}")
     if "@" in addresses:
@@ -196,8 +196,8 @@ def _overridden(
     ports = parameters.pop("PGPORT", None)
     if names is None and ports is None:
         return hosts
-    new_hosts = names.split(",") if names else [host for host, _ in hosts]
-    new_ports = [_port(url, port) for port in ports.split(",")] if ports else [port for _, port in hosts]
+    new_hosts = names.split(",") if names else [host for host, _number in hosts]
+    new_ports = [_port(url, port) for port in ports.split(",")] if ports else [port for _name, port in hosts]
     if len(new_ports) == 1:
         new_ports *= len(new_hosts)
     if len(new_hosts) != len(new_ports):

@@ -146,7 +146,7 @@ class Search:
         if window.problem:
             return
         try:
-            for offset, text, _ in log_search_file.lines(window):
+            for offset, text, _behind in log_search_file.lines(window):
                 if window.lines % LINES_BETWEEN_LOOKS == 0:
                     deadline.within(1, "the next lines")
                 for pattern in self.patterns:

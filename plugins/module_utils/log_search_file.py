@@ -208,7 +208,7 @@ def _renamed(path: str, start: Position) -> Window | None:
     folder = Path(path).parent
     try:
         with os.scandir(folder) as entries:
-            for _, entry in zip(range(MOST_FOLDER_ENTRIES), entries, strict=False):
+            for _number, entry in zip(range(MOST_FOLDER_ENTRIES), entries, strict=False):
                 if entry.inode() == start.inode and entry.name.startswith(Path(path).name):
                     old = _describe(entry.path)
                     old.asked = start.offset

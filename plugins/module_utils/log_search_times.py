@@ -46,7 +46,7 @@ def find(read: Callable[[], Lines], begin: int, since: float, regex: re.Pattern[
     day = _first_day(read(), regex, written_at)
     offset, dated, reaches = begin, False, False
     last = 0.0
-    for _, text, end in read():
+    for _offset, text, end in read():
         stamp = _stamp(text, regex)
         if stamp is None:
             continue
@@ -68,7 +68,7 @@ def find(read: Callable[[], Lines], begin: int, since: float, regex: re.Pattern[
 def _first_day(lines: Lines, regex: re.Pattern[str], written_at: float) -> datetime.date:
     """The day of the first line, when times are without one: counted back from the last write, midnight by midnight."""
     midnights, last = 0, None
-    for _, text, _ in lines:
+    for _offset, text, _end in lines:
         stamp = _stamp(text, regex)
         if isinstance(stamp, float):
             break

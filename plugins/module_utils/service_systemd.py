@@ -157,7 +157,7 @@ def _refusal(call: str, done: subprocess.CompletedProcess[bytes]) -> str:
 
 def _properties(block: str) -> dict[str, str]:
     pairs = (line.partition("=") for line in block.splitlines() if "=" in line)
-    return {name: value for name, _, value in pairs}
+    return {name: value for name, _equals, value in pairs}
 
 
 def _since(state: State, unit: dict[str, str]) -> float | None:
