@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from . import redact
 from .kafka_errors import Error
 
 Isolation = Literal["read_uncommitted", "read_committed"]
@@ -100,7 +101,7 @@ def row_of(
         "hw": ends.hw,
         "lso": ends.lso,
         "committed": committed,
-        "commit_metadata": commit["metadata"] or None,
+        "commit_metadata": redact.observed(commit["metadata"], limit=200) if commit["metadata"] else None,
         "leader_epoch": commit["leader_epoch"],
         "lag_offsets": lag,
         "flags": flags,

@@ -163,6 +163,12 @@ def test_row_names_both_ends_and_the_member() -> None:
     assert (row["member_id"], row["target_member"], row["commit_metadata"]) == ("m", "target", None)
 
 
+def test_text_that_a_consumer_stored_with_its_commit_is_redacted() -> None:
+    stored = {**commit(4), "metadata": "host=a password=hunter2hunter2"}
+    row = row_of(stored, Ends(0, 9, 9), {}, None, "read_uncommitted", "unknown")
+    assert row["commit_metadata"] == "host=a password=[redacted]"
+
+
 def test_what_is_worth_showing() -> None:
     def row(offset: int | None, ends: Ends, member: dict[str, Any]) -> kafka_offsets.Row:
         return row_of(commit(offset), ends, member, None, "read_uncommitted", "unknown")
