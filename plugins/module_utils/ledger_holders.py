@@ -11,6 +11,7 @@ a file must know. What cannot be inspected is counted: it is not the same as nob
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,20 @@ class Holders:
 
 def holders_of(device: int, inode: int, proc: Path = PROC) -> Holders:
     """All processes, other than this one, that hold the file open."""
+
+    def is_it(descriptor: Path) -> bool:
+        status = descriptor.stat()
+        return (status.st_dev, status.st_ino) == (device, inode)
+
+    return _search(is_it, proc)
+
+
+def holders_of_replaced(path: str, proc: Path = PROC) -> Holders:
+    """All processes that hold a file open that stood at ``path`` and was deleted or replaced since."""
+    return _search(lambda descriptor: str(descriptor.readlink()) == f"{path} (deleted)", proc)
+
+
+def _search(is_it: Callable[[Path], bool], proc: Path) -> Holders:
     found = Holders()
     if not (proc / "self" / "fd").is_dir():
         found.hidden = f"this machine has no {proc} that shows open files"
@@ -56,7 +71,7 @@ def holders_of(device: int, inode: int, proc: Path = PROC) -> Holders:
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            holder = _holder(entry, device, inode)
+            holder = _holder(entry, is_it)
         except PermissionError:
             unseen += 1
             continue
@@ -71,14 +86,13 @@ def holders_of(device: int, inode: int, proc: Path = PROC) -> Holders:
     return found
 
 
-def _holder(process: Path, device: int, inode: int) -> Holder | None:
+def _holder(process: Path, is_it: Callable[[Path], bool]) -> Holder | None:
     held = False
     for descriptor in (process / "fd").iterdir():
         try:
-            status = descriptor.stat()
+            if not is_it(descriptor):
+                continue
         except (FileNotFoundError, ProcessLookupError):
-            continue
-        if (status.st_dev, status.st_ino) != (device, inode):
             continue
         held = True
         if _writes(process / "fdinfo" / descriptor.name):

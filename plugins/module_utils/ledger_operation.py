@@ -41,6 +41,7 @@ SPEC = ArgumentSpec(
         "backup_dir": {"type": "path"},
         "backup": {"type": "path"},
         "expected_plan": {"type": "str"},
+        "check_writer": {"type": "bool", "default": False},
         "service_stopped": {"type": "bool", "default": False},
         "service_url": {"type": "str"},
         "timeout": {"type": "int", "default": 300},
@@ -62,7 +63,8 @@ def _scanned(params: dict[str, Any], context: Context) -> dict[str, Any]:
     with ledger:
         found = _scan(ledger, params, context)
         snapshot = ledger_snapshot.read(params["snapshot_path"], ledger.path)
-        return ledger_report.scanned(ledger, found, snapshot, params["max_listed"])
+        writer = ledger_report.writer(ledger) if params["check_writer"] else None
+        return ledger_report.scanned(ledger, found, snapshot, params["max_listed"], writer)
 
 
 def _quarantined(params: dict[str, Any], context: Context) -> dict[str, Any]:

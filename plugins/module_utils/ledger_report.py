@@ -11,6 +11,7 @@ from typing import Any
 
 from .checks import FAIL, PASS, UNVERIFIED, Check, Finding, Next, report, status_of
 from .ledger_file import LedgerError, LedgerFile
+from .ledger_holders import holders_of, holders_of_replaced
 from .ledger_rules import FATAL, SILENT, SKIPPED, UNJUDGED
 from .ledger_scan import Scan, at_of_line, in_words
 from .ledger_snapshot import Snapshot
@@ -21,6 +22,7 @@ MEASURED = "ledger.measured"
 READABLE = "ledger.readable"
 SNAPSHOT = "ledger.snapshot"
 TAIL = "ledger.tail"
+WRITER = "ledger.writer"
 
 CHECK_OF = {FATAL: "ledger.fatal_lines", SKIPPED: "ledger.skipped_lines", SILENT: "ledger.silent_lines"}
 TITLES = {
@@ -47,11 +49,14 @@ def unreadable(error: LedgerError) -> dict[str, Any]:
     return report([check], findings, ledger=None, counts=None, reasons={}, bad_lines=[], snapshot=None)
 
 
-def scanned(ledger: LedgerFile, found: Scan, snapshot: Snapshot, limit: int) -> dict[str, Any]:
-    """The result of a scan."""
+def scanned(
+    ledger: LedgerFile, found: Scan, snapshot: Snapshot, limit: int, writer: Check | None = None
+) -> dict[str, Any]:
+    """The result of a scan. ``writer`` is the check of who writes to the file, where that was asked for."""
     listed = found.listed(limit)
     covered = {line.number for line in listed if snapshot.covers(line.number, found.lines)}
     checks = [_readable(ledger, found), _measured(found), *_classes(found), _tail(found), _snapshot(found, snapshot)]
+    checks += [writer] if writer else []
     return report(
         checks,
         _findings(checks),
@@ -69,6 +74,27 @@ def scanned(ledger: LedgerFile, found: Scan, snapshot: Snapshot, limit: int) -> 
         bad_lines=[line.as_dict(line.number in covered) for line in listed],
         snapshot=snapshot.as_dict(found.lines),
     )
+
+
+def writer(ledger: LedgerFile) -> Check:
+    """Whether the process that writes the ledger writes to this file, and not to one that stood here before."""
+    title, expected = "What is written goes to this file", "no writer on a file that was replaced"
+    stale = holders_of_replaced(ledger.path)
+    if stale.writers:
+        names = ", ".join(map(str, stale.writers))
+        hint = (
+            "The ledger was replaced under a running service. A restart loses every event since then: first save the "
+            f"old file from /proc/{stale.writers[0].pid}/fd, and append its later lines when the service is stopped."
+        )
+        return Check(WRITER, title, FAIL, f"{names} writes to the file that was here before", expected, hint, SECTION)
+    now = holders_of(ledger.identity.device, ledger.identity.inode)
+    if now.writers:
+        observed = f"{', '.join(map(str, now.writers))} writes to it"
+        return Check(WRITER, title, PASS, observed, expected, "Seen in the open files of the processes.", SECTION)
+    if now.hidden:
+        hint = "Run the task as root (become) to see the open files of all processes."
+        return Check(WRITER, title, UNVERIFIED, now.hidden, expected, hint, SECTION)
+    return Check(WRITER, title, PASS, "no process has it open", expected, "The service is stopped.", SECTION)
 
 
 def _readable(ledger: LedgerFile, found: Scan) -> Check:
@@ -165,6 +191,8 @@ def _findings(checks: list[Check]) -> Iterator[Finding]:
         yield Finding("ledger_skipped_line", "seen", [CHECK_OF[SKIPPED]], ["the events on these lines"], repair)
     if CHECK_OF[SILENT] in failed:
         yield Finding("ledger_silent_line", "seen", [CHECK_OF[SILENT]], ["the orders on these lines"])
+    if WRITER in failed:
+        yield Finding("ledger_replaced_while_running", "seen", [WRITER], ["every event since it was replaced"])
     if TAIL in failed:
         yield Finding("ledger_torn_tail", "seen", [TAIL], ["the next event"], repair)
     if SNAPSHOT in failed:

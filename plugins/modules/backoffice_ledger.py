@@ -83,6 +83,13 @@ options:
       - The digest of the plan that was looked at, as check mode returned it. When the bad lines are others by now,
         nothing is done. Good events that were appended since do not change the digest.
     type: str
+  check_writer:
+    description:
+      - With V(state=scanned), also check that no process writes to a file that stood at O(path) before, and was replaced
+        or deleted under it. A restart would lose what it wrote.
+      - Only root sees the open files of all processes.
+    type: bool
+    default: false
   service_stopped:
     description:
       - Say V(true) when the service manager has confirmed that the service is stopped.

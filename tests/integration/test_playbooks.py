@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,21 +71,17 @@ def test_restart(healthy: None, playbooks: Playbooks) -> None:
     assert (again.code, again.changed(), boot()) == (0, 0, after), again.output
 
 
-def test_restart_is_refused_when_the_ledger_would_stop_the_boot(healthy: None, playbooks: Playbooks) -> None:
-    path = Path(control.paths().root) / "backoffice" / "ledger.log"
-    whole = path.read_bytes()
+def test_restart_is_refused_when_the_ledger_would_stop_the_boot(
+    healthy: None, playbooks: Playbooks, tmp_path: Path
+) -> None:
+    bad = {"type": "OrderAccepted", "at": "2026-01-01T00:00:00Z", "accountId": "a", "orderId": "o", "symbol": "ADA"}
+    copy = tmp_path / "ledger.log"
+    copy.write_bytes(ledger() + json.dumps({**bad, "side": "buy"}).encode() + b"\n")
     before = boot()
-    bad = b'{"type":"OrderAccepted","at":"2026-01-01T00:00:00Z","accountId":"a","orderId":"o","symbol":"ADA","side":"buy"}\n'
-    with path.open("ab") as file:
-        file.write(bad)
-    try:
-        run = playbooks.run("backoffice.restart")
-    finally:
-        path.write_bytes(path.read_bytes().replace(bad, b""))
+    run = playbooks.run("backoffice.restart", "-e", f"backoffice_ledger_path={copy}")
     assert run.code != 0
     assert "would stop the boot" in run.output
     assert boot() == before
-    assert path.read_bytes().startswith(whole)
 
 
 def test_start(healthy: None, playbooks: Playbooks) -> None:
@@ -152,13 +149,13 @@ def test_a_red_deployment_never_hides_another(healthy: None, playbooks: Playbook
     inventory = tmp_path / "hosts.yml"
     inventory.write_text(
         "backoffice:\n  hosts:\n    green:\n    red: {backoffice_kafka_group: nobody}\n    gone: {backoffice_url: http://127.0.0.1:9}\n"
-        f"  vars:\n    lab_checkout: {Path(__file__).resolve().parents[2]}\n    backoffice_node: node\n"
+        "  vars: {backoffice_node: node}\n"
         "backoffice_nodes: {hosts: {node: {ansible_connection: local}}}\n",
         encoding="utf-8",
     )
     variables = Path(__file__).resolve().parents[2] / "inventories" / "lab" / "group_vars"
     (tmp_path / "group_vars").symlink_to(variables)
-    run = playbooks.run("verify", inventory=inventory)
+    run = playbooks.run("verify", inventory=inventory, SRE_LAB_DIR=str(control.paths().root))
     assert run.code != 0
     assert {host: run.deployment(host)["verdict"] for host in ("green", "red", "gone")} == {
         "green": "pass",

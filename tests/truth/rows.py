@@ -25,7 +25,7 @@ class Row:
     arguments: tuple[str, ...] = ()
 
 
-VERIFY, STALE = "backoffice.verify", "backoffice.stale_data"
+RESTART, VERIFY, STALE = "backoffice.restart", "backoffice.verify", "backoffice.stale_data"
 E2E, REPLAY, STORE = "backoffice.e2e", "backoffice.replay_verification", "backoffice.rdb_compliance"
 
 ROWS = (
@@ -119,7 +119,14 @@ ROWS = (
     Row("false green", "replay beyond its objective", ("replay-slow",), VERIFY, "fail", None, {"replay_slo": "fail"}),
     Row("false green", "bad line under a snapshot", ("ledger-bad-line-under-snapshot",), REPLAY, "fail"),
     Row("false green", "another BackOffice on the replay's port", ("replay-port-taken",), REPLAY, "fail"),
-    Row("false green", "writer on the old file", ("writer-on-old-inode",), VERIFY, "fail"),
+    Row(
+        "false green",
+        "restart under a writer on a replaced file",
+        ("writer-on-old-inode",),
+        RESTART,
+        "fail",
+        "ledger_replaced_while_running",
+    ),
     Row("false green", "bad side under a snapshot, health ok", ("ledger-bad-side-under-snapshot",), VERIFY, "fail"),
     Row("false green", "in-memory store in production", ("store-in-memory",), STORE, "fail"),
     Row("false green", "store that cannot book a fill", ("database-books-nothing",), STORE, "fail"),

@@ -7,6 +7,8 @@ from __future__ import annotations
 import json
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -164,7 +166,7 @@ def test_a_machine_that_does_not_tell(tmp_path: Path, proc: Path, monkeypatch: p
     (proc / "1").rmdir()
     assert "hides the processes" in ledger_holders.holders_of(1, 1, proc).hidden
 
-    def denied(process: Path, device: int, inode: int) -> None:
+    def denied(process: Path, is_it: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     fake_process(proc, 4711, tmp_path, "0")
@@ -226,3 +228,21 @@ def test_a_snapshot_that_is_a_folder(tmp_path: Path) -> None:
 
 def test_settling_takes_a_moment() -> None:
     assert 0 < ledger_file.SETTLE_SECONDS < 2
+
+
+def test_a_writer_on_a_file_that_was_replaced_is_found_in_this_machine_s_processes(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.log"
+    path.write_bytes(b"")
+    script = f"f = open({str(path)!r}, 'ab'); print('open', flush=True); input()"
+    child = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        child.stdout.readline()
+        assert ledger_holders.holders_of_replaced(str(path)).writers == []
+        (tmp_path / "new").write_bytes(b"")
+        (tmp_path / "new").replace(path)
+        found = ledger_holders.holders_of_replaced(str(path)).writers
+    finally:
+        child.kill()
+        child.communicate()
+    assert [holder.pid for holder in found] == [child.pid]
