@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from ansible.module_utils.basic import env_fallback
 
-from . import http, http_auth, jwt_token
+from . import http_auth, http_client, jwt_token
 from .argspec import ArgumentSpec
 from .checks import FAIL, UNVERIFIED, Status
 from .clock import Clock
@@ -42,7 +42,7 @@ class Reply:
     ``reason`` is the server's code of a 401; ``clock_offset_seconds`` is its clock minus ours.
     """
 
-    answer: http.Answer
+    answer: http_client.Answer
     meaning: Meaning
     document: Any = None
     reason: str = ""
@@ -108,31 +108,33 @@ def credentials(params: Mapping[str, Any], clock: Clock) -> Credentials:
 class Api:
     """One server: base URL, client, credentials."""
 
-    def __init__(self, client: http.Client, base_url: str, who: Credentials, clock: Clock) -> None:
+    def __init__(self, client: http_client.Client, base_url: str, who: Credentials, clock: Clock) -> None:
         self._client, self._base_url, self.who, self._clock = client, base_url, who, clock
 
     def get(self, path: str, *, token: bool = True, **query: Any) -> Reply:
         """Ask for one path; the token's account is named in the query, so that a token for another one shows."""
         if token and self.who.account_id:
             query["accountId"] = self.who.account_id
-        return self._send(http.Request("GET", http.join(self._base_url, path, query)), token)
+        return self._send(http_client.Request("GET", http_client.join(self._base_url, path, query)), token)
 
     def post(self, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """Send JSON that may be sent twice (it carries an idempotency key)."""
-        url = http.join(self._base_url, path)
-        request = http.Request("POST", url, headers, body=body, content_type="application/json", repeatable=True)
+        url = http_client.join(self._base_url, path)
+        request = http_client.Request("POST", url, headers, body=body, content_type="application/json", repeatable=True)
         return self._send(request, token=True)
 
-    def page(self, path: str) -> http.Answer:
+    def page(self, path: str) -> http_client.Answer:
         """A page that is not JSON, asked without a token."""
-        return self._client.send(http.Request("GET", http.join(self._base_url, path), {"Accept": "text/plain"}))
+        return self._client.send(
+            http_client.Request("GET", http_client.join(self._base_url, path), {"Accept": "text/plain"})
+        )
 
-    def _send(self, request: http.Request, token: bool) -> Reply:
+    def _send(self, request: http_client.Request, token: bool) -> Reply:
         answer = self._client.send(replace(request, secret_headers=self.who.header) if token else request)
         return _understand(answer, self.who, clock_offset(answer, self._clock.now()))
 
 
-def clock_offset(answer: http.Answer, now: float) -> float | None:
+def clock_offset(answer: http_client.Answer, now: float) -> float | None:
     """The server's clock minus ours in seconds (its Date has whole seconds); None when it does not say."""
     try:
         return parsedate_to_datetime(answer.headers["Date"]).timestamp() + 0.5 - now
@@ -140,13 +142,13 @@ def clock_offset(answer: http.Answer, now: float) -> float | None:
         return None
 
 
-def _understand(answer: http.Answer, who: Credentials, offset: float | None) -> Reply:
+def _understand(answer: http_client.Answer, who: Credentials, offset: float | None) -> Reply:
     if answer.problem:
         refused = answer.status is None and answer.problem.kind == "refused"
         return _reply(answer, offset, "refused" if refused else "error", answer.summary(), answer.problem.hint)
     if answer.status == 401:
         return _unauthorized(answer, who, offset)
-    if answer.content_type == "text/html" or answer.status in http.REDIRECT_STATUS:
+    if answer.content_type == "text/html" or answer.status in http_client.REDIRECT_STATUS:
         text = f"HTTP {answer.status}, {answer.excerpt(60)}"
         hint = "This is no BackOffice, or the URL has a wrong path: check host, port and path."
         return _reply(answer, offset, "other_server", text, hint)
@@ -170,7 +172,7 @@ def _understand(answer: http.Answer, who: Credentials, offset: float | None) -> 
     return Reply(answer, "ok", document, "", answer.summary(), "", offset)
 
 
-def _reply(answer: http.Answer, offset: float | None, meaning: Meaning, text: str, hint: str) -> Reply:
+def _reply(answer: http_client.Answer, offset: float | None, meaning: Meaning, text: str, hint: str) -> Reply:
     return Reply(answer, meaning, None, "", text, hint, offset)
 
 
@@ -181,7 +183,7 @@ def _foreign(who: Credentials) -> str:
     return "The token is for another account, or the path is wrong: the server answers both with 404."
 
 
-def _unauthorized(answer: http.Answer, who: Credentials, offset: float | None) -> Reply:
+def _unauthorized(answer: http_client.Answer, who: Credentials, offset: float | None) -> Reply:
     try:
         document = answer.json()
     except ValueError:

@@ -45,7 +45,7 @@ class Books:
 
 def read_books(api: Api, context: Context, symbol: str, currency: str) -> tuple[Books | None, str]:
     """Position and balance between two equal looks at the ledger; or None and why not."""
-    for _ in range(TRIES):
+    for _try in range(TRIES):
         first = api.get("/ledger", limit=backoffice_gather.LEDGER_MOST)
         positions, balances = api.get("/positions"), api.get("/balances")
         second = api.get("/ledger", limit=backoffice_gather.LEDGER_MOST)

@@ -12,11 +12,18 @@ from typing import Any
 
 from ansible.module_utils.basic import env_fallback
 
-from . import backoffice_api, backoffice_checks, backoffice_gather, backoffice_order, checks, http
+from . import (
+    backoffice_api,
+    backoffice_checks,
+    backoffice_gateway,
+    backoffice_gather,
+    backoffice_order,
+    checks,
+    http_client,
+)
 from .argspec import ArgumentSpec
 from .backoffice_api import Api, Reply
 from .backoffice_books import Books, read_books
-from .backoffice_gateway_checks import gateway_checks, publisher_backlog
 from .backoffice_order import Entry, Order
 from .checks import FAIL, PASS, UNVERIFIED, Check, Finding, Next
 from .errors import InputError
@@ -43,7 +50,7 @@ SPEC = ArgumentSpec(
         "run_id": {"type": "str"},
         "max_quantity": {"type": "int", "default": 10},
     }
-).merge(backoffice_api.ACCOUNT, http.SPEC)
+).merge(backoffice_api.ACCOUNT, http_client.SPEC)
 
 
 @dataclass
@@ -72,11 +79,11 @@ class Placed:
 
 def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     """Look, place, follow, compare; see the module's RETURN."""
-    settings = http.settings(params)
-    urls = [http.check_url(params[name], name) for name in ("gateway_url", "backoffice_url")]
+    settings = http_client.settings(params)
+    urls = [http_client.check_url(params[name], name) for name in ("gateway_url", "backoffice_url")]
     who = backoffice_api.credentials(params, context.clock)
     order = _order(params, who)
-    with http.Client(settings, context) as client:
+    with http_client.Client(settings, context) as client:
         gateway, backoffice = (Api(client, url, who, context.clock) for url in urls)
         check = EndToEnd(gateway, backoffice, context, params, order)
         check.run()
@@ -96,12 +103,12 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 def _order(params: dict[str, Any], who: backoffice_api.Credentials) -> Order:
-    most = int(http.require_range(params, "max_quantity", 1, HARD_MAX_QUANTITY))
+    most = int(http_client.require_range(params, "max_quantity", 1, HARD_MAX_QUANTITY))
     if not 1 <= params["quantity"] <= most:
         raise InputError(f"quantity is {params['quantity']}; it must be 1 to {most} (max_quantity).", option="quantity")
-    http.require_range(params, "wait_seconds", 0.1, 3600)
-    http.require_range(params, "fee_bps", 0, 10_000)
-    http.require_range(params, "price", 1, 10**15)
+    http_client.require_range(params, "wait_seconds", 0.1, 3600)
+    http_client.require_range(params, "fee_bps", 0, 10_000)
+    http_client.require_range(params, "price", 1, 10**15)
     if not params["symbol"].strip():
         raise InputError("symbol is empty; name what is bought or sold.", option="symbol")
     if not who.header or not who.account_id:
@@ -156,7 +163,7 @@ class EndToEnd:
 
     def _look(self) -> None:
         """Whether an order can arrive at all, and the state before it."""
-        self.rows += gateway_checks(self.gateway)
+        self.rows += [replace(row, runbook="3") for row in backoffice_gateway.look(self.gateway)[0]]
         if any(row.id == "gateway.publisher" and row.status == FAIL for row in self.rows):
             self.findings.append(
                 Finding("publisher_off", "seen", ["gateway.publisher"], ["every order since its start"])
@@ -259,7 +266,7 @@ class EndToEnd:
             return
         reply = self.gateway.get(f"/orders/{placed.order_id}")
         state = str(reply.document.get("status")) if reply.meaning == "ok" and isinstance(reply.document, dict) else ""
-        backlog = publisher_backlog(self.gateway)
+        backlog = backoffice_gateway.backlog(self.gateway)
         if state in ("REJECTED", "CANCELED"):
             cause, hint, where = "rejected_by_exchange", "The exchange did not take it; nothing is to be booked.", None
         elif state in ("ACCEPTED", "SENT"):
@@ -345,9 +352,8 @@ class EndToEnd:
         mine = {placed.order_id, opposite.order_id}
         new = backoffice_order.added(before.entries, after.entries)
         # an earlier run of the same name may have booked one or both orders already
-        earlier, _ = backoffice_order.effect(_of(before.entries, mine), before.symbol, before.currency)
-        moved, _ = backoffice_order.effect(new, before.symbol, before.currency)
-        own, _ = backoffice_order.effect(_of(new, mine), before.symbol, before.currency)
+        counted = (_of(before.entries, mine), new, _of(new, mine))
+        earlier, moved, own = (backoffice_order.effect(e, before.symbol, before.currency)[0] for e in counted)
         wanted = before.position - earlier + moved - own
         status = checks.status_of(after.position == wanted)
         observed, expected = (f"{before.symbol} {quantity}" for quantity in (after.position, wanted))

@@ -12,104 +12,86 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from . import checks, http
+from . import checks, gateway_metrics, http_client
 from .argspec import ArgumentSpec
-from .checks import Check, status_of
-from .gateway_metrics import Publisher, publisher
-from .http_problems import NOTHING_OBSERVED
+from .backoffice_api import Api, Credentials
+from .checks import PASS, UNVERIFIED, Check, status_of
+from .gateway_metrics import Publisher
 from .operation import Context
 
-SPEC = http.SPEC.merge(
-    ArgumentSpec(options={"url": {"type": "str", "required": True}, "max_queue_depth": {"type": "int", "default": 100}})
+MOST_WAITING = 100
+RUNBOOK = "Prereqs"
+NOBODY = Credentials({}, None, None, made_here=False)
+
+SPEC = http_client.SPEC.merge(
+    ArgumentSpec(
+        options={
+            "url": {"type": "str", "required": True},
+            "max_queue_depth": {"type": "int", "default": MOST_WAITING},
+        }
+    )
 )
 
 
 def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     """Look at /health and /metrics of the gateway."""
-    base = http.check_url(params["url"], "url").rstrip("/")
-    with http.Client(http.settings(params), context) as client:
-        health = client.send(http.Request("GET", f"{base}/health"))
-        rows = [_health(health)]
-        seen: Publisher | None = None
-        if health.status is not None:
-            page = client.send(http.Request("GET", f"{base}/metrics", headers={"Accept": "text/plain;version=0.0.4"}))
-            seen = _read(page)
-            rows += _publisher(page, seen, params["max_queue_depth"])
-        else:
-            rows.append(_not_seen("no answer from the gateway"))
-    return checks.report(
-        rows, url=health.url, reachable=health.status is not None, publisher=asdict(seen) if seen else None
-    )
+    settings = http_client.settings(params)
+    url = http_client.check_url(params["url"], "url")
+    http_client.require_range(params, "max_queue_depth", 0, 10**9)
+    with http_client.Client(settings, context) as client:
+        rows, seen = look(Api(client, url, NOBODY, context.clock), params["max_queue_depth"])
+    return checks.report(rows, url=http_client.shown_url(url), publisher=asdict(seen) if seen else None)
 
 
-def _health(answer: http.Answer) -> Check:
-    hint = (
-        "Start the gateway. It answers health while its publisher is off or its broker is down: see gateway.publisher."
-    )
-    if answer.problem and answer.problem.kind in NOTHING_OBSERVED:
-        return Check(
-            "gateway.health",
-            "Gateway answers",
-            checks.UNVERIFIED,
-            answer.summary(),
-            "HTTP 200",
-            answer.problem.hint,
-            "Prereqs",
-        )
-    return Check(
-        "gateway.health",
-        "Gateway answers",
-        status_of(answer.status == 200),
-        answer.summary(),
-        "HTTP 200",
-        hint,
-        "Prereqs",
-        answer.latency_ms,
-    )
+def look(gateway: Api, max_waiting: int = MOST_WAITING) -> tuple[list[Check], Publisher | None]:
+    """The checks gateway.health, gateway.publisher and gateway.queue, and what the publisher shows of itself."""
+    reply = gateway.get("/health", token=False)
+    alive = reply.meaning == "ok"
+    hint = "It answers health while its publisher is off or its broker is down: see gateway.publisher."
+    health = Check("gateway.health", "Gateway answers", PASS if alive else reply.status, reply.text, "HTTP 200")
+    health.hint, health.runbook, health.duration_ms = hint if alive else reply.hint, RUNBOOK, reply.answer.latency_ms
+    if reply.answer.status is None:
+        return [health, _publisher(None, "no answer from the gateway")], None
+    seen, why = _metrics(gateway)
+    rows = [health, _publisher(seen, why)]
+    if seen and seen.enabled:
+        rows.append(_queue(seen, max_waiting))
+    return rows, seen
 
 
-def _read(answer: http.Answer) -> Publisher | None:
-    if answer.status != 200 or answer.problem or answer.more:
-        return None
+def backlog(gateway: Api) -> str:
+    """What the publisher holds back or lost, in words; empty when nothing is known to be."""
+    seen = _metrics(gateway)[0]
+    if seen is None:
+        return ""
+    counted = {"events wait": seen.queue_depth, "were dropped": seen.dropped, "failed": seen.errors}
+    return ", ".join(f"{count} {what}" for what, count in counted.items() if count)
+
+
+def _publisher(seen: Publisher | None, why: str) -> Check:
+    title, enabled = "Gateway publishes to Kafka", seen.enabled if seen else None
+    if enabled is None:
+        hint = "Without gateway_kafka_publisher_enabled on /metrics nobody knows whether orders are published."
+        return Check("gateway.publisher", title, UNVERIFIED, why, "on", hint, RUNBOOK)
+    hint = "Off is its default: orders are accepted and never arrive. Set KAFKA_ENABLE=1 and restart the gateway."
+    return Check("gateway.publisher", title, status_of(enabled), "on" if enabled else "off", "on", hint, RUNBOOK)
+
+
+def _queue(seen: Publisher, most: int) -> Check:
+    right = None if seen.queue_depth is None else seen.queue_depth <= most
+    observed = f"{seen.queue_depth} waiting, {seen.dropped} dropped and {seen.errors} errors since its start"
+    hint = "Events that stay in the queue do not reach the broker; the errors rise only after about 60 s."
+    expected = f"at most {most} waiting"
+    return Check("gateway.queue", "Events get through to Kafka", status_of(right), observed, expected, hint, RUNBOOK)
+
+
+def _metrics(gateway: Api) -> tuple[Publisher | None, str]:
+    """The publisher's series, or None and why they could not be read."""
+    page = gateway.page("/metrics")
+    if page.status != 200 or page.problem or page.more:
+        return None, f"/metrics: {page.summary()}"
     try:
-        return publisher(answer.body.decode("utf-8", errors="replace"))
+        seen = gateway_metrics.publisher(page.body.decode("utf-8", errors="replace"))
     except ValueError:
-        return None
-
-
-def _not_seen(why: str) -> Check:
-    hint = "Look at gateway_kafka_publisher_enabled on the gateway's /metrics; without it nobody knows whether orders are published."
-    return Check("gateway.publisher", "Gateway publishes to Kafka", checks.UNVERIFIED, why, "enabled", hint, "Prereqs")
-
-
-def _publisher(answer: http.Answer, seen: Publisher | None, max_depth: int) -> list[Check]:
-    if seen is None or seen.enabled is None:
-        return [_not_seen(f"/metrics: {answer.summary()}, no gateway_kafka_publisher_enabled")]
-    hint = "Set KAFKA_ENABLE=1 for the gateway and restart it; orders taken until then were never published."
-    rows = [
-        Check(
-            "gateway.publisher",
-            "Gateway publishes to Kafka",
-            status_of(seen.enabled),
-            "enabled" if seen.enabled else "off",
-            "enabled",
-            hint,
-            "Prereqs",
-        )
-    ]
-    if seen.enabled:
-        waiting = None if seen.queue_depth is None else seen.queue_depth <= max_depth
-        queue_hint = "Events that stay in the queue mean that the gateway cannot reach its broker; errors rise only after about 60 s."
-        observed = f"{seen.queue_depth} waiting, {seen.dropped} dropped and {seen.errors} errors since its start"
-        rows.append(
-            Check(
-                "gateway.queue",
-                "Events get through to Kafka",
-                status_of(waiting),
-                observed,
-                f"at most {max_depth} waiting",
-                queue_hint,
-                "Prereqs",
-            )
-        )
-    return rows
+        return None, f"/metrics is no Prometheus text but {page.excerpt(60)}"
+    return seen, "" if seen.enabled is not None else "/metrics has no gateway_kafka_publisher_enabled"

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import backoffice_api, http, http_tls, ledger_instance, ledger_replay_checks, ledger_scan, ledger_snapshot
+from . import backoffice_api, http_client, http_tls, ledger_instance, ledger_replay_checks, ledger_scan, ledger_snapshot
 from .argspec import ArgumentSpec
 from .backoffice_shape import Replay, parse
 from .errors import InputError
@@ -127,7 +127,7 @@ def _boot(instance: Instance, port: int, seen: Run, context: Context) -> bool:
             if instance.output_bytes() > ledger_instance.MOST_OUTPUT_BYTES:
                 seen.died = "it wrote more than 256 MB of log before its port opened"
                 return False
-            answered = client.send(http.Request("GET", url, timeout_seconds=2.0)).status == 200
+            answered = client.send(http_client.Request("GET", url, timeout_seconds=2.0)).status == 200
             if answered and instance.exit_code is None:
                 seen.boot_seconds = context.clock.monotonic() - begun
                 return True
@@ -154,9 +154,9 @@ def _ask(port: int, secret: str, accounts: list[str], seen: Run, context: Contex
             seen.reconciles[account] = api(account).get("/reconcile", limit=RECONCILE_MOST)
 
 
-def _client(context: Context) -> http.Client:
-    settings = http.Settings(tls=http_tls.Tls(), connect_timeout_seconds=2.0, retries=0, use_proxy=False)
-    return http.Client(settings, context)
+def _client(context: Context) -> http_client.Client:
+    settings = http_client.Settings(tls=http_tls.Tls(), connect_timeout_seconds=2.0, retries=0, use_proxy=False)
+    return http_client.Client(settings, context)
 
 
 def _scan(ledger: LedgerFile, context: Context) -> Scan:

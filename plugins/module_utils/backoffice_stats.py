@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible.module_utils.basic import env_fallback
 
-from . import backoffice_api, backoffice_checks, backoffice_gather, checks, http, redact
+from . import backoffice_api, backoffice_checks, backoffice_gather, checks, http_client, redact
 from .argspec import ArgumentSpec
 from .backoffice_checks import NotChecked, Rules
 from .backoffice_gather import Seen
@@ -35,31 +35,31 @@ SPEC = ArgumentSpec(
         "samples": {"type": "int", "default": 1, "choices": [1, 2]},
         "sample_interval_seconds": {"type": "float", "default": 5.0},
     }
-).merge(backoffice_api.ACCOUNT, http.SPEC)
+).merge(backoffice_api.ACCOUNT, http_client.SPEC)
 
 
 def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     """Gather and judge; see the module's RETURN."""
-    settings = http.settings(params)
-    url = http.check_url(params["url"], "url")
+    settings = http_client.settings(params)
+    url = http_client.check_url(params["url"], "url")
     rules = Rules(
-        stale_after_seconds=http.require_range(params, "stale_after_seconds", 0, 31_536_000),
-        replay_slo_ms=int(http.require_range(params, "replay_slo_ms", 0, 86_400_000)),
+        stale_after_seconds=http_client.require_range(params, "stale_after_seconds", 0, 31_536_000),
+        replay_slo_ms=int(http_client.require_range(params, "replay_slo_ms", 0, 86_400_000)),
         strict=params["strict"],
         consumer_caught_up=params["consumer_caught_up"],
     )
     limits = (
-        int(http.require_range(params, "ledger_limit", 1, backoffice_gather.LEDGER_MOST)),
-        int(http.require_range(params, "reconcile_limit", 1, backoffice_gather.RECONCILE_MOST)),
+        int(http_client.require_range(params, "ledger_limit", 1, backoffice_gather.LEDGER_MOST)),
+        int(http_client.require_range(params, "reconcile_limit", 1, backoffice_gather.RECONCILE_MOST)),
     )
-    interval = http.require_range(params, "sample_interval_seconds", 0.1, 3600)
+    interval = http_client.require_range(params, "sample_interval_seconds", 0.1, 3600)
     subset = _subset(params["gather_subset"])
     if params["samples"] == 2 and "stats" not in subset:
         raise InputError(
             "samples is 2, but gather_subset leaves out stats, which is what is sampled.", option="samples"
         )
     who = backoffice_api.credentials(params, context.clock)
-    with http.Client(settings, context) as client:
+    with http_client.Client(settings, context) as client:
         api = backoffice_api.Api(client, url, who, context.clock)
         second = interval if params["samples"] == 2 else None
         seen = backoffice_gather.gather(api, context, subset, limits=limits, second_sample_after=second)
@@ -89,7 +89,7 @@ def _result(
         found,
         _findings(seen, found),
         not_checked=[row.as_dict() for row in rows if isinstance(row, NotChecked)],
-        url=http.shown_url(params["url"]),
+        url=http_client.shown_url(params["url"]),
         account_id=account_id,
         http=_http(seen),
         auth_reason=next((reply.reason for reply in seen.replies.values() if reply.reason), None),

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import checks, http, http_auth, http_captures, redact
+from . import checks, http_auth, http_captures, http_client, redact
 from .argspec import ArgumentSpec
 from .checks import Check
 from .http_probe_plan import OPTIONS, Item, plan
@@ -28,7 +28,7 @@ SPEC = ArgumentSpec(
         "secret_headers": {"type": "dict", "default": {}, "no_log": True},
         "max_json_chars": {"type": "int", "default": 2000},
     }
-).merge(http_auth.SPEC, http.SPEC)
+).merge(http_auth.SPEC, http_client.SPEC)
 
 MAY_CHANGE = "it may change something"
 
@@ -50,15 +50,17 @@ class Outcome:
 
 def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     """Send the requests and judge the answers; see the module's RETURN."""
-    settings = http.settings(params)
-    concurrency = int(http.require_range(params, "concurrency", 1, 256))
+    settings = http_client.settings(params)
+    concurrency = int(http_client.require_range(params, "concurrency", 1, 256))
     items = plan(params)
     secret_headers = http_auth.authorization(params, context.clock)
     secret_headers |= {name: str(value) for name, value in params["secret_headers"].items()}
     parallel = params["mode"] == "parallel"
     connections = concurrency if parallel else 4
-    with http.Client(settings, context, connections=connections, cookies=not parallel) as client:
-        probe = Probe(client, context, secret_headers, int(http.require_range(params, "max_json_chars", 0, 1_000_000)))
+    with http_client.Client(settings, context, connections=connections, cookies=not parallel) as client:
+        probe = Probe(
+            client, context, secret_headers, int(http_client.require_range(params, "max_json_chars", 0, 1_000_000))
+        )
         outcomes = list(probe.parallel(items, concurrency) if parallel else probe.sequence(items))
     result = checks.report(
         (check for outcome in outcomes for check in outcome.checks),
@@ -73,7 +75,7 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
 class Probe:
     """One run of a probe."""
 
-    client: http.Client
+    client: http_client.Client
     context: Context
     secret_headers: Mapping[str, str]
     max_json_chars: int
@@ -135,7 +137,7 @@ class Probe:
         row["captured"] = redact.structure(values)
         return Outcome(row, found, values, changed=item.changes and answer.status in item.status)
 
-    def _row(self, item: Item, answer: http.Answer, document: Any, unreadable: str) -> dict[str, Any]:
+    def _row(self, item: Item, answer: http_client.Answer, document: Any, unreadable: str) -> dict[str, Any]:
         row: dict[str, Any] = {
             "id": item.id,
             "method": answer.method,
@@ -146,7 +148,7 @@ class Probe:
             "bytes": len(answer.body),
             "content_type": answer.content_type,
             "redirects": answer.redirects,
-            "location": http.shown_url(answer.headers.get("Location", "")),
+            "location": http_client.shown_url(answer.headers.get("Location", "")),
             "problem": answer.problem.text if answer.problem else "",
             "problem_kind": answer.problem.kind if answer.problem else "",
         }
@@ -160,7 +162,7 @@ class Probe:
         return row | {"json": shown, "text": "", "cut": False}
 
 
-def _document(answer: http.Answer, item: Item) -> tuple[Any, str]:
+def _document(answer: http_client.Answer, item: Item) -> tuple[Any, str]:
     """The JSON of an answer, or why there is none."""
     if item.method == "HEAD":
         return None, "the answer to HEAD has no body"
@@ -170,7 +172,7 @@ def _document(answer: http.Answer, item: Item) -> tuple[Any, str]:
         return None, str(error)
 
 
-def _judge(item: Item, answer: http.Answer, document: Any, unreadable: str) -> list[Check]:
+def _judge(item: Item, answer: http_client.Answer, document: Any, unreadable: str) -> list[Check]:
     answered = _answered(item, answer)
     found = [answered]
     if item.max_latency_ms is not None:
@@ -197,7 +199,7 @@ def _judge(item: Item, answer: http.Answer, document: Any, unreadable: str) -> l
     return found
 
 
-def _answered(item: Item, answer: http.Answer) -> Check:
+def _answered(item: Item, answer: http_client.Answer) -> Check:
     check = Check(
         id=item.id,
         title=item.title,
@@ -216,7 +218,7 @@ def _answered(item: Item, answer: http.Answer) -> Check:
     return check
 
 
-def _latency(item: Item, answer: http.Answer, most_ms: int) -> Check:
+def _latency(item: Item, answer: http_client.Answer, most_ms: int) -> Check:
     known = answer.status is not None and not answer.problem
     return Check(
         id=f"{item.id}.latency",
@@ -230,9 +232,9 @@ def _latency(item: Item, answer: http.Answer, most_ms: int) -> Check:
     )
 
 
-def _hint_on_status(answer: http.Answer) -> str:
-    if answer.status in http.REDIRECT_STATUS:
-        location = http.shown_url(answer.headers.get("Location", "")) or "nowhere"
+def _hint_on_status(answer: http_client.Answer) -> str:
+    if answer.status in http_client.REDIRECT_STATUS:
+        location = http_client.shown_url(answer.headers.get("Location", "")) or "nowhere"
         return f"It redirects to {location}: correct the URL, or set follow_redirects."
     return {
         401: "The credentials are missing, wrong or expired.",
@@ -249,7 +251,7 @@ def _not_sent(item: Item, reason: str) -> Outcome:
 
 
 def _planned(item: Item, captured: Mapping[str, Any], reason: str) -> Outcome:
-    url = http.shown_url(http_captures.fill_url(item.url, captured))
+    url = http_client.shown_url(http_captures.fill_url(item.url, captured))
     row = {"id": item.id, "method": item.method, "url": url, "reason": reason}
     return Outcome(planned=row, changed=item.changes)
 

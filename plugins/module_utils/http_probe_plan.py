@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import http, http_captures
+from . import http_captures, http_client
 from .errors import InputError
 from .http_expect import Expectation, Expression, expectation
 
@@ -94,12 +94,14 @@ class Item:
     runbook: str
     hint: str
 
-    def request(self, captured: Mapping[str, Any], secret_headers: Mapping[str, str]) -> http.Request:
+    def request(self, captured: Mapping[str, Any], secret_headers: Mapping[str, str]) -> http_client.Request:
         """The request with captured values put in."""
         body = http_captures.fill(self.body, captured)
-        return http.Request(
+        return http_client.Request(
             method=self.method,
-            url=http.join(http_captures.fill_url(self.url, captured), "", http_captures.fill(self.query, captured)),
+            url=http_client.join(
+                http_captures.fill_url(self.url, captured), "", http_captures.fill(self.query, captured)
+            ),
             headers={name: http_captures.as_text(http_captures.fill(v, captured)) for name, v in self.headers.items()},
             secret_headers=secret_headers,
             body=None if body is None else (body if isinstance(body, str) else json.dumps(body)).encode(),
@@ -134,7 +136,7 @@ def _item(row: Mapping[str, Any], where: str, params: Mapping[str, Any], known: 
     if not ID.fullmatch(row["id"]):
         raise InputError(f"{where}: an id has up to 100 letters, digits and ._:- and begins with a letter or digit.")
     url = _url(row, where, params["base_url"])
-    changes = row["method"] not in http.READING_METHODS if row["read_only"] is None else not row["read_only"]
+    changes = row["method"] not in http_client.READING_METHODS if row["read_only"] is None else not row["read_only"]
     if row["until"] and changes:
         raise InputError(f"{where}: 'until' repeats, so it needs a request that changes nothing; say read_only: true.")
     _refuse_secret_headers(row["headers"], where)
@@ -150,7 +152,7 @@ def _item(row: Mapping[str, Any], where: str, params: Mapping[str, Any], known: 
         raise InputError(f"{where}: <{unknown[0]}> stands in its URL, but {earlier}.")
     return Item(
         id=row["id"],
-        title=row["title"] or f"{row['method']} {http.shown_url(url)}",
+        title=row["title"] or f"{row['method']} {http_client.shown_url(url)}",
         method=row["method"],
         url=url,
         query=row["query"],
@@ -173,11 +175,13 @@ def _url(row: Mapping[str, Any], where: str, base_url: str | None) -> str:
     if bool(row["url"]) == bool(row["path"]):
         raise InputError(f"{where}: give either url, or path together with base_url.")
     if row["url"]:
-        url = http.check_url(row["url"], f"{where}: url")
+        url = http_client.check_url(row["url"], f"{where}: url")
     elif not base_url:
         raise InputError(f"{where}: path {row['path']!r} needs the option base_url.", option="base_url")
     else:
-        url = http.check_url(http.join(http.check_url(base_url, "base_url"), row["path"]), f"{where}: path")
+        url = http_client.check_url(
+            http_client.join(http_client.check_url(base_url, "base_url"), row["path"]), f"{where}: path"
+        )
     if http_captures.names_in(urlsplit(url).netloc):
         raise InputError(f"{where}: a captured value must not decide which host is asked.")
     return url

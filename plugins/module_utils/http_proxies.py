@@ -29,7 +29,7 @@ def address(proxy: str) -> tuple[str, str | None]:
     """The proxy's URL without credentials, and these as ``user:password``."""
     url = proxy if "://" in proxy else f"http://{proxy}"
     parts = urlsplit(url)
-    userinfo, _, host = parts.netloc.rpartition("@")
+    userinfo, _at, host = parts.netloc.rpartition("@")
     return f"{parts.scheme}://{host}", unquote(userinfo) or None
 
 

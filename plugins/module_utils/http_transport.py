@@ -136,7 +136,7 @@ def resolve(name: str, port: int, seconds: float | None) -> list[str]:
     def look_up() -> None:
         try:
             found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
-            answers.append(list(dict.fromkeys(str(address[0]) for *_, address in found)))
+            answers.append(list(dict.fromkeys(str(entry[4][0]) for entry in found)))
         except (OSError, UnicodeError) as error:
             answers.append(error)
 
@@ -173,7 +173,7 @@ class Session:
         if self._cookies and (cookie := self._cookies.header(url)):
             sent.setdefault("Cookie", cookie)
         manager = self._manager(url.startswith("https:"), http_proxies.proxy_for(url) if proxy else "")
-        response = manager.urlopen(
+        response = manager.request(
             method,
             url,
             body=body,

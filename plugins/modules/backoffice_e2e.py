@@ -20,7 +20,7 @@ description:
     still the better choice.
 extends_documentation_fragment:
   - sre.runbooks.backoffice_api
-  - sre.runbooks.http
+  - sre.runbooks.http_client
   - sre.runbooks.attributes
 attributes:
   check_mode:
@@ -123,7 +123,8 @@ verdict:
   sample: pass
 checks:
   description:
-    - Before the order C(gateway.health), C(gateway.publisher), C(backoffice.health), C(backoffice.stats), C(before).
+    - Before the order C(gateway.health), C(gateway.publisher), C(gateway.queue), C(backoffice.health),
+      C(backoffice.stats), C(before).
     - Then C(order), C(booked), C(position), C(balance), C(reconcile.balances), C(reconcile.positions), and with
       O(flatten) C(flatten.order), C(flatten.booked), C(flat). A step that leaves nothing
       for the next one to do is the last.

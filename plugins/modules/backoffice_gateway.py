@@ -16,7 +16,7 @@ description:
   - The gateway accepts orders with its publisher off, which is its default, and nothing arrives anywhere. That is what
     the check C(gateway.publisher) shows.
 extends_documentation_fragment:
-  - sre.runbooks.http
+  - sre.runbooks.http_client
   - sre.runbooks.attributes
   - sre.runbooks.attributes.read_only
 options:
@@ -54,14 +54,10 @@ findings:
   elements: dict
   returned: always
 url:
-  description: What was asked first.
+  description: The gateway that was asked.
   type: str
   returned: always
-  sample: http://localhost:8081/health
-reachable:
-  description: Whether anything answered.
-  type: bool
-  returned: always
+  sample: http://localhost:8081
 publisher:
   description: The publisher's series, V(null) when they could not be read.
   type: dict

@@ -20,7 +20,7 @@ description:
   - Both known shapes of C(/stats) are understood and told apart by their keys; anything else fails.
 extends_documentation_fragment:
   - sre.runbooks.backoffice_api
-  - sre.runbooks.http
+  - sre.runbooks.http_client
   - sre.runbooks.attributes
   - sre.runbooks.attributes.read_only
 options:

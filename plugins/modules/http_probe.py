@@ -23,8 +23,8 @@ description:
   - The credentials of the task go to every host of O(requests), but not to where redirects lead. Ask services that
     must not see each other's credentials in separate tasks.
 extends_documentation_fragment:
-  - sre.runbooks.http
-  - sre.runbooks.http.auth
+  - sre.runbooks.http_client
+  - sre.runbooks.http_client.auth
   - sre.runbooks.attributes
 attributes:
   check_mode:

@@ -18,7 +18,7 @@ from tests.unit.plugins.fake_http import Send, Server, answer, free_port, json_a
 from tests.unit.plugins.module_runner import FakeClock, fake_context, run_module
 
 Capture = pytest.CaptureFixture[str]
-BEFORE = ["gateway.health", "gateway.publisher", "backoffice.health", "backoffice.stats", "before"]
+BEFORE = ["gateway.health", "gateway.publisher", "gateway.queue", "backoffice.health", "backoffice.stats", "before"]
 AFTER = ["order", "booked", "position", "balance", "reconcile.balances", "reconcile.positions"]
 FLAT = ["flatten.order", "flatten.booked", "flat"]
 

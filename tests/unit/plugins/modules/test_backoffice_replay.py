@@ -18,7 +18,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import (
 from ansible_collections.sre.runbooks.plugins.module_utils.backoffice_api import Reply
 from ansible_collections.sre.runbooks.plugins.module_utils.backoffice_replay import Run
 from ansible_collections.sre.runbooks.plugins.module_utils.backoffice_shape import Replay
-from ansible_collections.sre.runbooks.plugins.module_utils.http import Answer
+from ansible_collections.sre.runbooks.plugins.module_utils.http_client import Answer
 from ansible_collections.sre.runbooks.plugins.module_utils.ledger_books import Books
 from ansible_collections.sre.runbooks.plugins.module_utils.ledger_file import Identity
 from ansible_collections.sre.runbooks.plugins.module_utils.ledger_scan import Scan

@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ansible_collections.sre.runbooks.plugins.module_utils import http, http_proxies, http_transport
+from ansible_collections.sre.runbooks.plugins.module_utils import http_client, http_proxies, http_transport
 from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputError
 from ansible_collections.sre.runbooks.plugins.module_utils.http_tls import Tls, tls_settings
 from tests.unit.plugins.fake_http import Asked, Send, Server, answer, free_port, json_answer, serving
@@ -38,7 +38,7 @@ def server() -> Iterator[Server]:
 
 def send(
     url: str, method: str = "GET", clock: FakeClock | None = None, timeout: float = 60.0, **options: Any
-) -> http.Answer:
+) -> http_client.Answer:
     """One request with short limits; options of Request are told from those of Settings by their names."""
     own = {name: options.pop(name) for name in ("headers", "secret_headers", "body", "repeatable") if name in options}
     limits = {
@@ -48,9 +48,9 @@ def send(
         "tls": Tls(),
         "use_proxy": False,
     }
-    settings = http.Settings(**{**limits, **options})
-    with http.Client(settings, fake_context(clock, timeout=timeout)) as client:
-        return client.send(http.Request(method, url, **own))
+    settings = http_client.Settings(**{**limits, **options})
+    with http_client.Client(settings, fake_context(clock, timeout=timeout)) as client:
+        return client.send(http_client.Request(method, url, **own))
 
 
 def test_a_right_answer(server: Server) -> None:
@@ -102,8 +102,8 @@ def test_the_deadline_bounds_a_request_and_stops_the_next(server: Server) -> Non
     assert got.problem.kind == "timeout"
     context = fake_context(clock, timeout=1.0)
     clock.sleep(1.0)
-    with http.Client(http.Settings(Tls()), context) as client:
-        late = client.send(http.Request("GET", f"{server.url}/ok"))
+    with http_client.Client(http_client.Settings(Tls()), context) as client:
+        late = client.send(http_client.Request("GET", f"{server.url}/ok"))
     assert late.problem is not None
     assert late.problem.kind == "deadline"
     assert late.problem.text == "not sent: the total time of 1 s was used up"
@@ -200,7 +200,7 @@ def test_retry_after_is_honoured_and_clamped(server: Server) -> None:
     clock = FakeClock()
     got = send(f"{server.url}/busy", clock=clock, retries=5, timeout=100)
     assert (got.status, got.attempts) == (200, 4)
-    assert clock.slept == [3.0, http.LONGEST_PAUSE_SECONDS, pytest.approx(0.8)]
+    assert clock.slept == [3.0, http_client.LONGEST_PAUSE_SECONDS, pytest.approx(0.8)]
 
 
 def test_retry_after_as_a_date(server: Server) -> None:
@@ -321,19 +321,19 @@ def test_a_proxy_from_the_environment(server: Server, monkeypatch: pytest.Monkey
 def test_cookies_belong_to_a_session_that_wants_them(server: Server) -> None:
     server.routes["/in"] = answer(200, b"{}", Set_Cookie="id=1; Path=/")
     for cookies, expected in ((True, "id=1"), (False, None)):
-        with http.Client(http.Settings(Tls()), fake_context(), cookies=cookies) as client:
-            client.send(http.Request("GET", f"{server.url}/in"))
-            client.send(http.Request("GET", f"{server.url}/ok"))
+        with http_client.Client(http_client.Settings(Tls()), fake_context(), cookies=cookies) as client:
+            client.send(http_client.Request("GET", f"{server.url}/in"))
+            client.send(http_client.Request("GET", f"{server.url}/ok"))
         assert server.asked[-1].headers.get("cookie") == expected
 
 
 def test_connections_are_reused(server: Server) -> None:
     ports: set[str] = set()
     server.routes["/x"] = lambda request: json_answer({"n": len(ports)})
-    with http.Client(http.Settings(Tls(), request_timeout_seconds=5), fake_context()) as client:
+    with http_client.Client(http_client.Settings(Tls(), request_timeout_seconds=5), fake_context()) as client:
         before = threading.active_count()
         for _ in range(20):
-            assert client.send(http.Request("GET", f"{server.url}/x")).status == 200
+            assert client.send(http_client.Request("GET", f"{server.url}/x")).status == 200
         assert threading.active_count() <= before + 1  # one connection, so one thread of the server
 
 
@@ -354,7 +354,7 @@ def test_connections_are_reused(server: Server) -> None:
 )
 def test_bad_urls(url: str, text: str) -> None:
     with pytest.raises(InputError) as caught:
-        http.check_url(url, "url")
+        http_client.check_url(url, "url")
     assert text in caught.value.message
     assert "hunter2" not in caught.value.message
 
@@ -369,7 +369,7 @@ def test_bad_urls(url: str, text: str) -> None:
     ],
 )
 def test_join(base: str, path: str, query: dict[str, Any], url: str) -> None:
-    assert http.join(base, path, query) == url
+    assert http_client.join(base, path, query) == url
 
 
 @pytest.mark.parametrize(
@@ -385,9 +385,9 @@ def test_join(base: str, path: str, query: dict[str, Any], url: str) -> None:
     ],
 )
 def test_options_out_of_range(name: str, value: float) -> None:
-    params = {option: spec.get("default") for option, spec in http.SPEC.options.items()} | {name: value}
+    params = {option: spec.get("default") for option, spec in http_client.SPEC.options.items()} | {name: value}
     with pytest.raises(InputError, match=f"^{name} is "):
-        http.settings(params)
+        http_client.settings(params)
 
 
 # TLS

@@ -355,7 +355,7 @@ def join(base_url: str, path: str, query: Mapping[str, Any] | None = None) -> st
     """``path`` below ``base_url`` (whose own path is kept), with query parameters added, except those that are None."""
     parts = urlsplit(base_url)
     url = f"{parts.path.rstrip('/')}/{path.lstrip('/')}" if path else parts.path
-    path_only, _, own = url.partition("?")
+    path_only, _mark, own = url.partition("?")
     pairs = [(name, value) for name, value in (query or {}).items() if value is not None]
     joined = "&".join(part for part in (parts.query, own, urlencode(pairs, doseq=True)) if part)
     return urlunsplit((parts.scheme, parts.netloc, path_only, joined, ""))
@@ -373,14 +373,13 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def host_and_port(url: str) -> str:
-    _, host, port = origin(url)
+    host, port = origin(url)[1:]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _without_userinfo(url: str) -> tuple[str, str]:
     """The URL without userinfo and fragment, and the userinfo as ``user:password``, empty when there is none."""
     parts = urlsplit(url)
-    userinfo, _, host = parts.netloc.rpartition("@")
-    user, _, password = userinfo.partition(":")
-    bare = urlunsplit(parts._replace(netloc=host, fragment=""))
-    return bare, f"{unquote(user)}:{unquote(password)}" if userinfo else ""
+    bare = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], fragment=""))
+    user, password = (unquote(part or "") for part in (parts.username, parts.password))
+    return bare, f"{user}:{password}" if user or password else ""
