@@ -31,6 +31,7 @@ SPEC = ArgumentSpec(
 ).merge(http_auth.SPEC, http_client.SPEC)
 
 MAY_CHANGE = "it may change something"
+MANY = 50  # requests from which on it is told how far they are
 
 
 @dataclass
@@ -107,7 +108,8 @@ class Probe:
         """All at once, at most ``concurrency`` at a time; outcomes in the order of the items."""
         with ThreadPoolExecutor(min(concurrency, len(items)), thread_name_prefix="probe") as pool:
             for done, outcome in enumerate(pool.map(self._one_of_many, items), start=1):
-                self.context.progress(f"{done} of {len(items)} answered")
+                if len(items) >= MANY:
+                    self.context.progress(f"{done} of {len(items)} answered")
                 yield outcome
 
     def _one_of_many(self, item: Item) -> Outcome:
