@@ -19,6 +19,7 @@ from lab.layout import LabError
 ROOT = Path(__file__).resolve().parent.parent
 VERIFY = "sre.runbooks.backoffice.verify"
 COLUMNS = 80
+FRAME = ("PLAY [", "TASK [", "included:")  # of a run; what the tasks print stays
 
 
 @dataclass(frozen=True)
@@ -92,10 +93,13 @@ def _playbook(words: list[str]) -> tuple[int, str]:
         [str(program), *words], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     lines: list[str] = []
+    hidden = False
     assert process.stdout is not None
     for line in process.stdout:
         lines.append(line)
-        if line.strip():
+        # ansible-core repeats the gate's message with its place in the role: the table has said it
+        hidden = line.startswith(("[ERROR]", "fatal:")) or (hidden and not line.startswith(("PLAY RECAP", "Report:")))
+        if line.strip() and not hidden and not line.startswith(FRAME):
             print(line, end="", flush=True)
     return process.wait(), "".join(lines)
 

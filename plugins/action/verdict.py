@@ -8,6 +8,7 @@ import datetime
 from typing import Any
 
 from ansible import constants as C
+from ansible import context
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -49,7 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         line = verdict.summary(judgement) + verdict.causes(judgement)
         result.update(changed=False, procedure=args["procedure"], verdict=judgement.verdict)
         if args["gate"]:
-            _show(verdict.table(host, args["procedure"], judgement))
+            _show(verdict.table(host, args["procedure"], judgement, _inventories()))
             result.update(failed=judgement.verdict != "pass", msg=f"{args['procedure']} {line}")
             return result
         result.update(judgement.as_dict(), msg=line)
@@ -60,6 +61,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "aggregate": True,
         }
         return result
+
+
+def _inventories() -> list[str]:
+    """The inventory sources of this run, for commands that can be pasted; none for a list of hosts on the command line."""
+    return [str(source) for source in context.CLIARGS.get("inventory") or () if "," not in str(source)]
 
 
 def _show(table: str) -> None:

@@ -408,6 +408,8 @@ def freshness(e: Evidence, cause: Cause | None) -> Check:
         expected += f", the last one at most {e.stale_after_seconds:g} s old or the market quiet"
     status, observed = _current(e, cause)
     hint = "The age alone cannot tell a quiet market from a dead consumer; group, lag and counters are judged together."
+    if cause and cause.affects:
+        hint = f"Affects {', '.join(cause.affects)}." + (f" Next: {cause.then}." if cause.then else "")
     return Check("freshness", "Data are current", status, observed, expected, hint, "5")
 
 

@@ -214,10 +214,11 @@ def _configured(seen: Evidence) -> Check:
             return _check(
                 "configured", title, FAIL, f"on ({source})", "a JDBC URL", f"The next boot ends: {error.message}"
             )
+    where = jdbc.shown(seen.url).rpartition("//")[2]
     hint = f"{source.capitalize()}. Whether it has effect is for the other checks to say."
     if enable is not None and not env.flag(enable):
         hint = f"{env.ENABLE} is {enable[:20]!r}, and the URL wins over it. {hint}"
-    return _check("configured", title, PASS, f"on: {jdbc.shown(seen.url)} ({source})", expected, hint)
+    return _check("configured", title, PASS, f"on: {where} ({source})", expected, hint)
 
 
 def _environment(seen: Evidence) -> Check | None:

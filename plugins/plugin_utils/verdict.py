@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import datetime
-import shlex
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ansible_collections.sre.runbooks.plugins.module_utils import checks, redact, text
+from ansible_collections.sre.runbooks.plugins.plugin_utils.report_command import next_commands
 
 WIDTH = 80
 MOST_LINES = 6  # of one check
@@ -60,13 +60,20 @@ def judge(
             finding["evidence"] = [renamed.get(item, item) for item in finding.get("evidence", [])]
             if finding not in findings:
                 findings.append(finding)
+    switched_off = [note for result in registers.values() for note in _not_checked(result)]
     acceptances, wrong = _acceptances(accepted)
     rows += wrong
     taken, notes = _accept(rows, acceptances, today)
     left = [row for row in rows if row["id"] not in {item["id"] for item in taken}]
     rank = {status: position for position, status in enumerate(checks.WORST_FIRST)}
     left.sort(key=lambda row: rank[row["status"]])
-    return Judgement(checks.verdict_of(row["status"] for row in left), left, findings, taken, notes)
+    return Judgement(checks.verdict_of(row["status"] for row in left), left, findings, taken, [*switched_off, *notes])
+
+
+def _not_checked(result: Any) -> list[str]:
+    """Checks that were switched off: never green, and never silent."""
+    rows = result.get("not_checked") if isinstance(result, Mapping) else None
+    return [f"not checked: {row['id']} ({row['reason']})" for row in rows or () if isinstance(row, Mapping)]
 
 
 def _said_before(row: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
@@ -199,7 +206,7 @@ def causes(judgement: Judgement) -> str:
     return f"; cause: {named}" if named else ""
 
 
-def table(host: str, procedure: str, judgement: Judgement) -> str:
+def table(host: str, procedure: str, judgement: Judgement, inventory: Sequence[str] = ()) -> str:
     """Checks and findings, worst first, 80 columns: one line for what is green, the whole story for what is not."""
     lines = [_fit(f"{host}  {procedure}"), _fit(f"  {summary(judgement)}")]
     width = min(26, max((len(row["id"]) for row in judgement.checks + judgement.accepted), default=0))
@@ -218,16 +225,12 @@ def table(host: str, procedure: str, judgement: Judgement) -> str:
         evidence = ", ".join(finding.get("evidence", []))
         lines.append(_fit(f"  why   {finding.get('cause')} ({finding.get('confidence')}: {evidence})"))
         if finding.get("next"):
-            lines.append(f"        next: {command(finding['next'])}")
+            commands = next_commands(finding["next"], inventory, host)
+            lines += [
+                line for each in commands for line in (f"        {each['label']}:", f"          {each['command']}")
+            ]
     lines += [_fit(f"  note  {note}") for note in judgement.notes]
     return "\n".join(lines)
-
-
-def command(step: Mapping[str, Any]) -> str:
-    """The next command as it can be typed, with what it does to the system."""
-    arguments = " ".join(f"-e {shlex.quote(f'{name}={value}')}" for name, value in (step.get("args") or {}).items())
-    effect = step.get("effect", "read")
-    return f"ansible-playbook {step.get('playbook')}{' ' if arguments else ''}{arguments}  [{effect}]"
 
 
 def _what(row: Mapping[str, Any]) -> str:

@@ -115,9 +115,24 @@ def test_the_table_is_at_most_80_columns_wide_and_worst_first() -> None:
     assert marks == ["FAIL", "????", "ok"]
 
 
-def test_the_next_command_can_be_typed() -> None:
-    step = {"playbook": "sre.runbooks.backoffice.restart", "args": {"a": "b c"}, "effect": "change"}
-    assert verdict.command(step) == "ansible-playbook sre.runbooks.backoffice.restart -e 'a=b c'  [change]"
+def test_the_next_commands_can_be_pasted() -> None:
+    step = {"playbook": "sre.runbooks.backoffice.restart", "args": {}, "effect": "change"}
+    finding = {"cause": "consumer_dead", "confidence": "seen", "evidence": ["health"], "next": step}
+    shown = verdict.table(
+        "bo-1", "p", judge({"a": result(check("health", "fail"), findings=[finding])}), ["inventories/lab"]
+    )
+    line = "ansible-playbook sre.runbooks.backoffice.restart -i inventories/lab --limit bo-1"
+    assert [text.strip() for text in shown.splitlines() if "ansible-playbook" in text] == [
+        f"{line} --check --diff",
+        line,
+    ]
+
+
+def test_what_was_switched_off_is_noted() -> None:
+    judged = judge(
+        {"a": result(check("x", "pass"), not_checked=[{"id": "replay_slo", "reason": "replay_slo_ms is 0"}])}
+    )
+    assert judged.notes == ["not checked: replay_slo (replay_slo_ms is 0)"]
 
 
 def test_secrets_in_a_failed_task_s_message_are_struck_out() -> None:
