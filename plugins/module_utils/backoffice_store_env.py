@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from . import jdbc
+from . import jdbc, process_environment
 from .errors import InputError
 from .redact import observed
 from .service_time import process_start
@@ -23,7 +22,6 @@ SNAPSHOT_ENABLE = "BACKOFFICE_SNAPSHOT_ENABLE"
 SNAPSHOT_SECONDS = "BACKOFFICE_SNAPSHOT_SEC"
 DEFAULT_URL = "jdbc:postgresql://localhost:5432/backoffice"
 DEFAULT_USER = "backoffice"
-MOST_ENVIRON_BYTES = 1 << 20
 
 _INT = (-(2**31), 2**31 - 1)
 _LONG = (-(2**63), 2**63 - 1)
@@ -66,21 +64,18 @@ def declared(given: Mapping[str, object]) -> dict[str, str]:
 
 def of_process(pid: int) -> Process:
     """The variables of the process whose names begin with BACKOFFICE_ or KAFKA_, secrets left out."""
-    folder = Path(f"/proc/{pid}")
     started = process_start(pid)
     if started is None:
         return Process(pid, problem=f"there is no process {pid} here")
     try:
-        with (folder / "environ").open("rb") as file:
-            raw = file.read(MOST_ENVIRON_BYTES)
+        variables = process_environment.given(pid)
     except PermissionError:
         return Process(
             pid, started, problem=f"permission denied: only its user and root may read the variables of {pid}"
         )
     except OSError as error:
         return Process(pid, started, problem=f"its variables cannot be read: {error.strerror}")
-    pairs = (entry.partition("=") for entry in raw.decode("utf-8", errors="replace").split("\0"))
-    ours = {name: value for name, _equals, value in pairs if _OURS.fullmatch(name) and not _SECRET.search(name)}
+    ours = {name: value for name, value in variables.items() if _OURS.fullmatch(name) and not _SECRET.search(name)}
     if URL in ours:
         ours[URL] = _PASSWORD_PARAMETER.sub(r"\1", ours[URL])
     return Process(pid, started, ours)

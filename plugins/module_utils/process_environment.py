@@ -14,7 +14,7 @@ from . import redact
 from .errors import InputError
 
 _SECRET_NAME = re.compile(r"(?i)pass|secret|token|key|credential|auth|cookie|jaas")
-MOST_BYTES = 262_144
+MOST_BYTES = 1 << 20
 VALUE_CHARACTERS = 500
 
 
@@ -29,15 +29,21 @@ def check_names(names: Iterable[str], option: str) -> list[str]:
     return wanted
 
 
-def read(pid: int, names: Iterable[str], proc: Path = Path("/proc")) -> dict[str, str] | None:
-    """Value of each variable that is set; None when the process is gone or may not be looked at.
+def given(pid: int, proc: Path = Path("/proc")) -> dict[str, str]:
+    """All variables the process was given at its start, secrets included: for reading out named ones only.
 
-    It is what the process was given at its start: a program that changes its own environment does not show it here.
+    A program that changes its own environment does not show it here. Raises OSError when it may not be looked at.
     """
+    with (proc / str(pid) / "environ").open("rb") as file:
+        raw = file.read(MOST_BYTES)
+    pairs = (entry.partition("=") for entry in raw.decode("utf-8", errors="replace").split("\0") if "=" in entry)
+    return {name: value for name, _equals, value in pairs}
+
+
+def read(pid: int, names: Iterable[str], proc: Path = Path("/proc")) -> dict[str, str] | None:
+    """Value of each named variable that is set, redacted; None when the process is gone or may not be looked at."""
     try:
-        with (proc / str(pid) / "environ").open("rb") as file:
-            raw = file.read(MOST_BYTES)
+        variables = given(pid, proc)
     except OSError:
         return None
-    given = dict(item.partition(b"=")[::2] for item in raw.split(b"\0") if b"=" in item)
-    return {name: redact.observed(given[name.encode()], VALUE_CHARACTERS) for name in names if name.encode() in given}
+    return {name: redact.observed(variables[name], VALUE_CHARACTERS) for name in names if name in variables}
