@@ -123,8 +123,9 @@ class Instance:
     def start(self, command: list[str], directory: str, variables: Mapping[str, str]) -> None:
         out, err = (open(os.path.join(self.folder, name), "w+b") for name in ("stdout.log", "stderr.log"))  # noqa: SIM115
         self._outputs = [out, err]
+        # run_command waits for the end and needs a module; this process is watched while it runs
         try:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 command,
                 cwd=directory,
                 env=dict(variables),
@@ -135,7 +136,7 @@ class Instance:
             )
         except OSError as error:
             raise InputError(f"command: {command[0]} cannot be started in {directory}: {error.strerror}.") from None
-        self._watcher = subprocess.Popen(
+        self._watcher = subprocess.Popen(  # pylint: disable=ansible-bad-function
             ["/bin/sh", "-c", _WATCHER, "watcher", str(self._process.pid), self.folder],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
