@@ -115,6 +115,22 @@ def test_ledger_repair(fault: str, healthy: None, playbooks: Playbooks) -> None:
     assert (again.code, again.changed()) == (0, 0), again.output
 
 
+def test_a_repair_that_does_not_verify_is_undone(healthy: None, playbooks: Playbooks) -> None:
+    lab_command("fault", "ledger-broken-json")
+    before = ledger()
+    run = playbooks.run(
+        "backoffice.ledger_repair",
+        "-e",
+        "backoffice_url=http://127.0.0.1:9",
+        "-e",
+        "backoffice_service_timeout_seconds=20",
+    )
+    assert run.code != 0
+    assert "The repair failed and was undone: BackOffice did not come up" in run.output
+    assert ledger().startswith(before)
+    assert control.state("backoffice") == "RUNNING"
+
+
 def test_e2e(healthy: None, playbooks: Playbooks) -> None:
     before = ledger().count(b"acct_e2e")
     planned = playbooks.run("backoffice.e2e", "--check")
@@ -146,15 +162,18 @@ def test_replay_verification(healthy: None, playbooks: Playbooks) -> None:
 
 
 def test_a_red_deployment_never_hides_another(healthy: None, playbooks: Playbooks, tmp_path: Path) -> None:
-    inventory = tmp_path / "hosts.yml"
+    root = Path(__file__).resolve().parents[2]
+    folder = tmp_path / "inventories" / "three"
+    folder.mkdir(parents=True)
+    (folder / "group_vars").symlink_to(root / "inventories" / "lab" / "group_vars")
+    (tmp_path / "lab").symlink_to(root / "lab")
+    inventory = folder / "hosts.yml"
     inventory.write_text(
-        "backoffice:\n  hosts:\n    green:\n    red: {backoffice_kafka_group: nobody}\n    gone: {backoffice_url: http://127.0.0.1:9}\n"
-        "  vars: {backoffice_node: node}\n"
+        "backoffice:\n  hosts:\n    green:\n    red: {backoffice_kafka_group: nobody}\n"
+        "    gone: {backoffice_url: http://127.0.0.1:9}\n  vars: {backoffice_node: node}\n"
         "backoffice_nodes: {hosts: {node: {ansible_connection: local}}}\n",
         encoding="utf-8",
     )
-    variables = Path(__file__).resolve().parents[2] / "inventories" / "lab" / "group_vars"
-    (tmp_path / "group_vars").symlink_to(variables)
     run = playbooks.run("verify", inventory=inventory, SRE_LAB_DIR=str(control.paths().root))
     assert run.code != 0
     assert {host: run.deployment(host)["verdict"] for host in ("green", "red", "gone")} == {

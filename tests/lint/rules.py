@@ -234,6 +234,17 @@ def role_argument_specs(root: Path) -> Iterator[Problem]:
 
 
 @rule
+def role_defaults(root: Path) -> Iterator[Problem]:
+    """Every default of a role is an option of one of its entry points, so that the role's page has every variable."""
+    for path in sorted(root.glob("roles/*/defaults/main.y*ml")):
+        specs = next(iter(path.parents[1].glob("meta/argument_specs.y*ml")), None)
+        entries = (load(specs) or {}).get("argument_specs", {}).values() if specs else []
+        options = {name for entry in entries for name in (entry or {}).get("options") or {}}
+        for name in sorted(set(load(path) or {}) - options):
+            yield Problem(path.relative_to(root), f"{name} is in no entry of meta/argument_specs.yml")
+
+
+@rule
 def unit_tests(root: Path) -> Iterator[Problem]:
     """A module has a unit test module of its name."""
     tests = {path.stem for path in (root / "tests" / "unit").rglob("test_*.py")}

@@ -80,6 +80,7 @@ BAD = [
     ("role_argument_specs", "roles/web/meta/argument_specs.yml", None, "has no meta/argument_specs.yml"),
     ("role_argument_specs", "roles/web/tasks/restart.yml", None, "there is no tasks/restart.yml"),
     ("role_argument_specs", "roles/web/tasks/deploy.yml", "[]", "no entry for tasks/deploy.yml"),
+    ("role_defaults", "roles/web/defaults/main.yml", "web_port: 80\n", "web_port is in no entry"),
     ("unit_tests", "tests/unit/plugins/modules/test_probe.py", None, "has no unit tests"),
     ("licence_headers", "tests/unit/plugins/modules/test_probe.py", "import os\n", "must name its licence"),
 ]
