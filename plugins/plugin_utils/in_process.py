@@ -7,7 +7,7 @@
 A module task costs a process start, a zip and imports. Here the module is imported once, in the parent, before workers
 fork; the action plugin of the same name forks its worker and lets the child *be* the module. An abort in C code, a hang
 or a changed environment stays in that child. Where this cannot work, the ordinary path is taken and the reason is told
-at -vvv. All private names of ansible-core that this relies on are imported here, in one try.
+at -vvv. All private names of ansible-core that this relies on are imported or looked up here, in one try.
 """
 
 from __future__ import annotations
@@ -32,13 +32,24 @@ from ansible.utils.display import Display
 
 from ansible_collections.sre.runbooks.plugins.module_utils import libraries, progress
 
+
+def _lacking(*needed: tuple[Any, tuple[str, ...]]) -> str:
+    """Which of the names their owners lack, as a reason; empty when all are there."""
+    absent = [f"{owner.__name__}.{name}" for owner, names in needed for name in names if not hasattr(owner, name)]
+    return f"this ansible-core lacks {', '.join(absent)}" if absent else ""
+
+
 try:
     from ansible.module_utils import _internal, basic
     from ansible.module_utils.common.json import Direction, get_module_decoder, get_module_encoder
-
-    _CORE_ERROR = ""
 except ImportError as _error:
-    _CORE_ERROR = f"this ansible-core lacks {_error}"
+    _CORE_ERROR = f"this ansible-core lacks a name: {_error}"
+else:
+    _CORE_ERROR = _lacking(
+        (ActionBase, ("_update_module_args", "_compute_environment_string")),
+        (basic, ("_ANSIBLE_ARGS", "_ANSIBLE_PROFILE")),
+        (_internal, ("is_controller",)),
+    )
 
 MODULES = "ansible_collections.sre.runbooks.plugins.modules."
 SWITCH = "runbooks_in_process"
