@@ -138,7 +138,7 @@ def _acceptances(declared: Any) -> tuple[list[dict[str, Any]], list[dict[str, An
     if declared in (None, ""):
         return [], []
     if not isinstance(declared, (list, tuple)):
-        return [], [_bad_acceptance(0, f"is {type(declared).__name__}, not a list")]
+        return [], [_bad_acceptance(0, f"is {text.shorten(redact.observed(str(declared)), 60)!r}, not a list")]
     good: list[dict[str, Any]] = []
     wrong: list[dict[str, Any]] = []
     for number, item in enumerate(declared, 1):

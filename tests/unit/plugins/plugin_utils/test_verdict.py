@@ -86,7 +86,7 @@ def test_it_is_red_again_the_day_after() -> None:
         ((accept(owner=""),), "lacks owner"),
         (({"check": "x"},), "lacks reason, owner, until"),
         ((accept(until="soon"),), "has until='soon', which is not a date YYYY-MM-DD"),
-        ("x", "is str, not a list"),
+        ("x", "is 'x', not a list"),
     ],
 )
 def test_an_incomplete_acceptance_is_itself_unverified(accepted: Any, observed: str) -> None:
