@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.playbooks import Playbooks, installed_collection, lab_command
+from tests.support.strict import (  # noqa: F401 - hooks
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
+    pytest_runtest_setup,
+)
 
 
 @pytest.fixture(scope="session")

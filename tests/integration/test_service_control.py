@@ -178,7 +178,7 @@ def test_unknown_name(home: Path) -> None:
         call(home, "stopped", ["steady", "stedy"])
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.needs_root
 def test_permission_denied(home: Path) -> None:
     home.chmod(0o755)
     os.seteuid(65534)

@@ -210,7 +210,7 @@ def test_what_is_no_log_is_a_check_and_not_an_error(tmp_path: Path, log: Path) -
     assert sorted(files.values()) == ["pass", *["unverified"] * 6]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.needs_root
 def test_permission_denied(tmp_path: Path) -> None:
     path = tmp_path / "secret.log"
     path.write_text("x\n")
