@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
+import grp
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -13,9 +16,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from tests.support import debian
 
 START_SECONDS = 20
-INSTALL_SECONDS = 300
 CONFIG = """\
 ListenAddress 127.0.0.1
 Port {port}
@@ -40,6 +45,7 @@ class Server:
 
     port: int
     folder: Path
+    user: str
 
     @property
     def known_hosts(self) -> Path:
@@ -62,25 +68,44 @@ class Server:
         )
 
 
-def program() -> str | None:
-    """The path of sshd, installed as a Debian package when we are root; None when it cannot be had."""
+@dataclass(frozen=True)
+class Program:
+    """An sshd: its path and what it needs in its environment and configuration to run from where it lies."""
+
+    path: Path
+    environment: dict[str, str]
+    settings: str = ""
+
+
+def program(folder: Path) -> Program:
+    """The machine's sshd; where there is none, one out of the Debian package, put into ``folder``. NoPackage."""
     places = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     found = shutil.which("sshd", path=places)
-    if found or os.geteuid() != 0 or not shutil.which("apt-get"):
-        return found
-    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", "openssh-server"]
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        subprocess.run(
-            ["apt-get", "update", "-qq"], env=quiet, capture_output=True, check=False, timeout=INSTALL_SECONDS
-        )
-        subprocess.run(command, env=quiet, capture_output=True, check=False, timeout=INSTALL_SECONDS)
-    return shutil.which("sshd", path=places)
+    return Program(Path(found), {}) if found else downloaded(folder)
+
+
+def downloaded(folder: Path) -> Program:
+    """The sshd of the Debian package, never installed. It lies in ``folder``: the cache may be closed to its user."""
+    tree = Path(shutil.copytree(debian.unpacked("openssh-server"), folder / "openssh"))
+    path = tree / "usr" / "sbin" / "sshd"
+    copies = [
+        str(shutil.copytree(found, folder / f"libraries-{number}", symlinks=True))
+        for number, found in enumerate(debian.libraries(path, "openssh-server"))
+    ]
+    environment = {"LD_LIBRARY_PATH": os.pathsep.join(copies)} if copies else {}
+    parts = {"SshdSessionPath": "sshd-session", "SshdAuthPath": "sshd-auth"}  # one program before OpenSSH 9.8
+    lines = {name: tree / "usr" / "lib" / "openssh" / part for name, part in parts.items()}
+    return Program(path, environment, "".join(f"{name} {part}\n" for name, part in lines.items() if part.exists()))
+
+
+def unprivileged() -> str:
+    """Who the server runs as: the user of the tests, and nobody when that is root."""
+    return "nobody" if os.geteuid() == 0 else getpass.getuser()
 
 
 @contextlib.contextmanager
-def serve(sshd: str, folder: Path) -> Iterator[Server]:
-    """Run a server until the block ends."""
+def serve(sshd: Program, folder: Path, user: str) -> Iterator[Server]:
+    """Run a server as ``user``, who is the one that can log in, until the block ends. ``folder`` becomes theirs."""
     for name in ("host_key", "client_key"):
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)]
         subprocess.run(command, check=True, capture_output=True, timeout=START_SECONDS)
@@ -88,22 +113,56 @@ def serve(sshd: str, folder: Path) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (folder / "sshd_config").write_text(CONFIG.format(port=port, folder=folder), encoding="utf-8")
+    (folder / "sshd_config").write_text(CONFIG.format(port=port, folder=folder) + sshd.settings, encoding="utf-8")
     key = " ".join((folder / "host_key.pub").read_text(encoding="utf-8").split()[:2])
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {key}\n", encoding="utf-8")
-    made = os.geteuid() == 0 and not PRIVILEGE_SEPARATION.exists()
+    made = os.geteuid() == 0 and user == "root" and not PRIVILEGE_SEPARATION.exists()
     if made:
         PRIVILEGE_SEPARATION.mkdir(mode=0o755)
+    environment = {**os.environ, **sshd.environment}
+    identity: dict[str, Any] = {}
+    if pwd.getpwnam(user).pw_uid != os.geteuid():
+        identity, more = _become(user, folder)
+        environment |= more
+    command = [str(sshd.path), "-D", "-e", "-f", str(folder / "sshd_config")]
     with (folder / "sshd.log").open("wb") as log:
-        process = subprocess.Popen([sshd, "-D", "-e", "-f", str(folder / "sshd_config")], stdout=log, stderr=log)
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd="/", **identity)
         try:
             _wait_for(process, port, folder / "sshd.log")
-            yield Server(port, folder)
+            yield Server(port, folder, user)
         finally:
             process.terminate()
             process.wait(START_SECONDS)
             if made:
                 PRIVILEGE_SEPARATION.rmdir()
+
+
+def _become(user: str, folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Arguments for Popen and the environment with which root starts a server as a user that has no login shell.
+
+    The user database such a server sees is a copy with a shell for its own user; the machine's stays as it is.
+    """
+    entry = pwd.getpwnam(user)
+    for name in ("host_key", "authorized_keys"):
+        os.chown(folder / name, entry.pw_uid, entry.pw_gid)
+    os.chown(folder, entry.pw_uid, entry.pw_gid)
+    passwd = folder / "passwd"
+    line = f"{user}:x:{entry.pw_uid}:{entry.pw_gid}::{folder}:/bin/sh\n"
+    passwd.write_text(f"root:x:0:0::/root:/bin/sh\n{line}", encoding="utf-8")
+    group = folder / "group"  # without a group tty: only root may give it a terminal
+    group.write_text(f"{grp.getgrgid(entry.pw_gid).gr_name}:x:{entry.pw_gid}:\n", encoding="utf-8")
+    wrapper = next(debian.unpacked("libnss-wrapper").rglob("libnss_wrapper.so"))
+    library = shutil.copy(wrapper, folder)
+    identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    more = {"LD_PRELOAD": library, "NSS_WRAPPER_PASSWD": str(passwd), "NSS_WRAPPER_GROUP": str(group)}
+    return identity, more
+
+
+def owners(port: int) -> set[int]:
+    """User ids of the sockets that listen on this port of loopback."""
+    listening, address = "0A", f"0100007F:{port:04X}"
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+    return {int(row[7]) for row in rows if row[1] == address and row[3] == listening}
 
 
 def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import os
@@ -12,17 +13,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.integration import sshd
+from tests.support.debian import NoPackage
 from tests.unit.plugins.action import collection_copy
 
 PROBE = (collection_copy.ROOT / "tests/unit/plugins/action/probe.py").read_text(encoding="utf-8")
-STRICT = os.environ.get("STRICT") == "1"
 LEDGER = [
     '{"type":"ORDER","account_id":"acct","order_id":"1"}',
     '{"type":"ORDER","account_id":"acct","order_id":"2"',
@@ -36,7 +37,7 @@ PLAY = """\
       sre.runbooks.backoffice_ledger: {path: "{{ folder }}/ledger.log"}
       register: scan
     - name: Plan
-      sre.runbooks.backoffice_ledger: {path: "{{ folder }}/ledger.log", state: quarantined}
+      sre.runbooks.backoffice_ledger: {path: "{{ folder }}/ledger.log", state: quarantined, service_stopped: true}
       check_mode: true
       ignore_errors: true
       register: plan
@@ -53,24 +54,40 @@ PLAY = """\
 """
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[sshd.Server]:
-    program = sshd.program()
-    if program is None or not shutil.which("ssh"):
-        told = "no sshd here: install openssh-server and openssh-client, or run as root on Debian"
-        pytest.fail(told) if STRICT else pytest.skip(told)
+@contextlib.contextmanager
+def serving(user: str, make: Callable[[Path], sshd.Program] = sshd.program) -> Iterator[sshd.Server]:
+    """A server that runs as ``user``, with a ledger and the collection in its folder."""
+    if not shutil.which("ssh"):
+        pytest.skip("no ssh here: install openssh-client")
     # Not under pytest's own folder: that is closed to other users, and one of them is to run modules here.
     folder = Path(tempfile.mkdtemp(prefix="runbooks-ssh-"))
     try:
         folder.chmod(0o755)
-        with sshd.serve(program, folder) as running:
+        with sshd.serve(make(folder), folder, user) as running:
             (folder / "ledger.log").write_text("\n".join(LEDGER) + "\n", encoding="utf-8")
+            (folder / "ledger.log").chmod(0o644)
             (folder / "tmp").mkdir()
             (folder / "tmp").chmod(0o1777)
             collection_copy.make(folder / "tree", {"probe": PROBE})
             yield running
+    except NoPackage as error:
+        pytest.skip(f"no sshd here, and none to download: {error}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[sshd.Server]:
+    """An unprivileged server on loopback."""
+    with serving(sshd.unprivileged()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def door() -> Iterator[sshd.Server]:
+    """The server of a user who may become another: root, or one who may use sudo."""
+    with serving(getpass.getuser()) as running:
+        yield running
 
 
 def play(server: sshd.Server, inventory: str, *more: str, **env: str) -> subprocess.CompletedProcess[str]:
@@ -92,9 +109,9 @@ def over_ssh(server: sshd.Server, known_hosts: Path | None = None) -> str:
         "ansible_host": "127.0.0.1",
         "ansible_port": server.port,
         "ansible_connection": "ssh",
-        "ansible_user": getpass.getuser(),
+        "ansible_user": server.user,
         "ansible_ssh_args": server.client_arguments(known_hosts or server.known_hosts),
-        "ansible_python_interpreter": "{{ ansible_playbook_python }}",
+        "ansible_python_interpreter": python_of(server.user),
     }
     return "there " + " ".join(f"{name}={json.dumps(str(value))}" for name, value in variables.items()) + "\n"
 
@@ -117,13 +134,23 @@ def without_time(value: Any) -> Any:
     return [without_time(item) for item in value] if isinstance(value, list) else value
 
 
-@pytest.fixture(scope="module")
-def here(server: sshd.Server) -> dict[str, Any]:
+def locally(server: sshd.Server) -> dict[str, Any]:
     """The answer of the local path: in the controller's worker."""
     found = answer(server, play(server, local()))
     assert not found["where"]["ordinary"]
     assert found["scan"]["verdict"] == "fail"
     return found
+
+
+@pytest.fixture(scope="module")
+def here(server: sshd.Server) -> dict[str, Any]:
+    return locally(server)
+
+
+def test_the_server_is_unprivileged(server: sshd.Server, here: dict[str, Any]) -> None:
+    there = answer(server, play(server, over_ssh(server)))
+    assert there["where"]["user"] == pwd.getpwnam(server.user).pw_uid != 0
+    assert sshd.owners(server.port) == {there["where"]["user"]}
 
 
 @pytest.mark.parametrize("pipelining", ["true", "false"])
@@ -136,46 +163,48 @@ def test_the_same_result_over_ssh(server: sshd.Server, here: dict[str, Any], pip
     assert without_time(there["plan"]) == without_time(here["plan"])
 
 
-def become_method() -> tuple[str, str] | None:
-    """How to become another user without a password: (method, flags); None where root is not to be had."""
-    if os.geteuid() == 0 and shutil.which("su"):
-        return "su", "-s /bin/sh"
-    return ("sudo", "-n -H") if shutil.which("sudo") and _succeeds("sudo", "-n", "true") else None
-
-
-def python_for_nobody(method: str) -> str | None:
-    """A Python that the user nobody can run: that of a virtual environment often lies in a closed folder."""
+def python_of(user: str) -> str:
+    """A Python that the user can run: that of a virtual environment often lies in a folder closed to others."""
+    if user == getpass.getuser():
+        return sys.executable
     for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
-        test = f"{candidate} -c 'import sys; sys.exit(sys.version_info < (3, 11))'"
-        become = ("su", "-s", "/bin/sh", "nobody", "-c", test)
-        if _succeeds(*become) if method == "su" else _succeeds("sudo", "-n", *become):
+        command = [
+            "su",
+            "-s",
+            "/bin/sh",
+            user,
+            "-c",
+            f"{candidate} -c 'import sys; sys.exit(sys.version_info < (3, 11))'",
+        ]
+        if _succeeds(*(command if os.geteuid() == 0 else ["sudo", "-n", *command])):
             return candidate
-    return None
+    pytest.skip(f"no Python 3.11 or newer here that the user {user} can run")
 
 
 def _succeeds(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
 
 
-def test_the_same_result_over_ssh_as_another_user(server: sshd.Server, here: dict[str, Any]) -> None:
-    method = become_method()
-    if method is None:
-        pytest.skip("root is not to be had here, so nobody else can be become")
-    python = python_for_nobody(method[0])
-    if python is None:
-        told = "no Python 3.11 or newer here that the user nobody can run"
-        pytest.fail(told) if STRICT else pytest.skip(told)
-    (server.folder / "ledger.log").chmod(0o644)
+@pytest.mark.needs_root(or_sudo=True)
+def test_the_same_result_over_ssh_as_another_user(door: sshd.Server) -> None:
+    method, flags = ("su", "-s /bin/sh") if os.geteuid() == 0 else ("sudo", "-n -H")
     variables = {
         "ansible_become_user": "nobody",
-        "ansible_become_method": method[0],
-        "ansible_become_flags": method[1],
-        "ansible_python_interpreter": python,
+        "ansible_become_method": method,
+        "ansible_become_flags": flags,
+        "ansible_python_interpreter": python_of("nobody"),
     }
-    done = play(server, over_ssh(server), "--become", "-e", json.dumps(variables), ANSIBLE_PIPELINING="true")
-    there = answer(server, done)
+    done = play(door, over_ssh(door), "--become", "-e", json.dumps(variables), ANSIBLE_PIPELINING="true")
+    there = answer(door, done)
     assert there["where"] == {**there["where"], "ordinary": True, "user": pwd.getpwnam("nobody").pw_uid}
-    assert without_time(there["scan"]) == without_time(here["scan"])
+    assert without_time(there["scan"]) == without_time(locally(door)["scan"])
+
+
+def test_a_downloaded_server_serves_too() -> None:
+    """Where the machine has no sshd, that of the package is used, and nothing is installed."""
+    with serving(sshd.unprivileged(), sshd.downloaded) as running:
+        there = answer(running, play(running, over_ssh(running)))
+        assert there["where"]["ordinary"]
 
 
 def test_a_host_key_that_is_not_known_is_refused(server: sshd.Server) -> None:
