@@ -9,7 +9,10 @@ class ModuleDocFragment:
     DOCUMENTATION = r"""
 attributes:
   action_group:
-    description: Use C(group/sre.runbooks.runbooks) in C(module_defaults) to set options for this module.
+    description:
+      - C(group/sre.runbooks.runbooks) is every module of the collection, for tools that list them.
+      - These have no option in common, and a module refuses an option that it does not know. In C(module_defaults) name
+        the module itself.
     support: full
     membership:
       - sre.runbooks.runbooks

@@ -6,7 +6,18 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
+    # The attribute replaces that of sre.runbooks.attributes where this fragment stands before it.
     DOCUMENTATION = r"""
+attributes:
+  action_group:
+    description:
+      - Use C(group/sre.runbooks.http_client) in C(module_defaults) to say once how all HTTP modules connect.
+      - C(group/sre.runbooks.runbooks) is every module of the collection, for tools that list them. These have no option
+        in common.
+    support: full
+    membership:
+      - sre.runbooks.http_client
+      - sre.runbooks.runbooks
 options:
   validate_certs:
     description: Whether the certificate of a server must be signed by a known authority and bear its name.

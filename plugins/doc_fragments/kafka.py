@@ -6,7 +6,18 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
+    # The attribute replaces that of sre.runbooks.attributes where this fragment stands before it.
     DOCUMENTATION = r"""
+attributes:
+  action_group:
+    description:
+      - Use C(group/sre.runbooks.kafka) in C(module_defaults) to say once how all Kafka modules connect.
+      - C(group/sre.runbooks.runbooks) is every module of the collection, for tools that list them. These have no option
+        in common.
+    support: full
+    membership:
+      - sre.runbooks.kafka
+      - sre.runbooks.runbooks
 options:
   bootstrap_servers:
     description:
