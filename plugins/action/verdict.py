@@ -33,6 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "procedure": {"type": "str", "required": True},
                 "registers": {"type": "list", "elements": "str", "required": True},
                 "optional": {"type": "list", "elements": "str", "default": []},
+                "steps": {"type": "list", "elements": "str", "default": []},
                 "accepted": {"type": "raw", "default": []},
                 "gate": {"type": "bool", "default": True},
             }
@@ -40,11 +41,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, variables)
         host = str(variables.get("inventory_hostname", "localhost"))
         judgement = verdict.judge(
-            {name: variables.get(name) for name in [*args["registers"], *args["optional"]]},
+            {name: variables.get(name) for name in [*args["registers"], *args["optional"], *args["steps"]]},
             args["accepted"],
             datetime.datetime.now(datetime.UTC).date(),
             frozenset(args["optional"]),
+            frozenset(args["steps"]),
         )
+        if self._task.check_mode:
+            judgement.notes.append("check mode: nothing was changed, and what a run would change is not verified")
         if REPORT not in C.CALLBACKS_ENABLED:
             judgement.notes.append(f"no evidence was kept: {REPORT} is not among callbacks_enabled")
         line = verdict.summary(judgement) + verdict.causes(judgement)

@@ -189,7 +189,7 @@ def broker_down(e: Evidence) -> Cause | None:
 def consumer_disabled(e: Evidence) -> Cause | None:
     """The environment of the process says it; the log says it of some boot, so that counts only without a member."""
     if e.enabled is False:
-        text = "BACKOFFICE_ENABLE is off in the environment of the process"
+        text = "BACKOFFICE_ENABLE is off in the environment of the process: set it to 1, then restart"
         return Cause("consumer_disabled", text, ["service", "freshness"], NEW_EVENTS, RESTART)
     if e.enabled is None and "consumer_disabled" in e.log and e.members == 0 and not e.offset_seen:
         text = "its log says that the consumer is off"
@@ -201,7 +201,9 @@ def broker_address(e: Evidence) -> Cause | None:
     """The service cannot reach a broker that answers here."""
     if e.broker and not e.members and not e.offset_moved and "kafka_connection" in e.log:
         where = f" ({e.env_bootstrap})" if e.env_bootstrap else ""
-        text = f"the broker answers here and the service cannot connect: its KAFKA_BOOTSTRAP_SERVERS{where} is wrong"
+        text = (
+            f"the broker answers here, the service cannot connect: correct its KAFKA_BOOTSTRAP_SERVERS{where}, restart"
+        )
         return Cause("broker_address_wrong", text, ["log.kafka_connection", "freshness"], NEW_EVENTS, RESTART)
     return None
 
@@ -209,10 +211,10 @@ def broker_address(e: Evidence) -> Cause | None:
 def topic_wrong(e: Evidence) -> Cause | None:
     """The group reads another topic than the one of the inventory."""
     if e.group_stable and e.topic and e.group_topics and e.topic not in e.group_topics:
-        text = f"the group reads {', '.join(e.group_topics)}, not {e.topic}"
+        text = f"the group reads {', '.join(e.group_topics)}, not {e.topic}: correct KAFKA_TOPIC, then restart"
         return Cause("topic_wrong", text, ["freshness", "lag"], NEW_EVENTS, RESTART)
     if e.topic and e.env_topic and e.env_topic != e.topic:
-        text = f"the process reads {e.env_topic}, not {e.topic}"
+        text = f"the process reads {e.env_topic}, not {e.topic}: correct its KAFKA_TOPIC, then restart"
         return Cause("topic_wrong", text, ["service", "freshness"], NEW_EVENTS, RESTART)
     if e.broker and e.topic_exists is False:
         text = f"the topic {e.topic} does not exist on the broker"
@@ -322,7 +324,7 @@ def consumer_slow(e: Evidence) -> Cause | None:
 
 def consumer_stuck(e: Evidence) -> Cause | None:
     """A member is there, records wait, and nothing moves."""
-    if e.group_stable and e.lag and e.lag_growing and e.offset_moved is False:
+    if e.group_stable and e.lag and e.offset_moved is False:
         text = f"the group has a member, {e.lag} offsets wait, and nothing was read between two samples"
         return Cause("consumer_stuck", text, ["lag", "freshness"], NEW_EVENTS, RESTART)
     return None

@@ -151,11 +151,12 @@ class EndToEnd:
         if self.context.check_mode or self.before is None:
             return
         placed = self._place(self.order, "order", "Order")
-        if placed is None or not self._follow(placed, "booked", "Order is booked"):
+        if placed is None:
             return
-        self._compare(placed, self.before)
-        self._reconcile()
-        if self.params["flatten"]:
+        if self._follow(placed, "booked", "Order is booked"):
+            self._compare(placed, self.before)
+            self._reconcile()
+        if self.params["flatten"] and placed.filled:
             self._flatten(placed, self.before)
 
     def _row(self, name: str, title: str, status: checks.Status, observed: Any, expected: Any, hint: str = "") -> None:

@@ -124,7 +124,9 @@ def _observe(params: dict[str, Any], context: Context) -> Evidence:
         postgres.parameters_of_url(given)
     if seen.variables:
         seen.on = env.is_on(seen.variables)
-        seen.url = seen.variables.get(env.URL, "").strip() or (given if given.strip() else env.DEFAULT_URL)
+        own = seen.variables.get(env.URL, "").strip()
+        # read on its machine, the service's own address is the one; from elsewhere it may mean another server
+        seen.url = (own or given if params["service_pid"] is not None else given.strip() or own) or env.DEFAULT_URL
         if not seen.from_process and not seen.on and given.strip() and env.URL not in seen.variables:
             seen.on = True  # the address was declared apart from the other variables
     elif given.strip():
@@ -141,7 +143,7 @@ def _process(params: dict[str, Any]) -> env.Process | None:
     if params["service_pid"] is not None:
         return env.of_process(params["service_pid"])
     if params["service_environment_source"] == "process" and params["service_environment"]:
-        return env.Process(0, variables=env.declared(params["service_environment"]))
+        return env.Process(0, variables=env.declared(env.without_password(params["service_environment"])))
     return None
 
 

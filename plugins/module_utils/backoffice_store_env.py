@@ -62,6 +62,14 @@ def declared(given: Mapping[str, object]) -> dict[str, str]:
     return {name: ("true" if value == "True" else value) for name, value in variables.items()}
 
 
+def without_password(variables: Mapping[str, object]) -> dict[str, object]:
+    """The variables with what was struck out of the database URL, or would have to be, left out of it."""
+    url = str(variables.get(URL) or "")
+    if not url:
+        return dict(variables)
+    return {**variables, URL: re.sub(r"//[^/@?]*@", "//", _PASSWORD_PARAMETER.sub(r"\1", url))}
+
+
 def of_process(pid: int) -> Process:
     """The variables of the process whose names begin with BACKOFFICE_ or KAFKA_, secrets left out."""
     started = process_start(pid)

@@ -42,6 +42,13 @@ options:
     type: list
     elements: str
     default: []
+  steps:
+    description:
+      - Names of registered variables of actions, such as a restart. They hold no checks, and are judged only when the action
+        failed; what it did is shown by the checks that follow it.
+    type: list
+    elements: str
+    default: []
   accepted:
     description:
       - Declared lacks of this deployment, a list of dictionaries with the keys C(check) (id of a check), C(reason),

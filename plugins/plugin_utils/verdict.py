@@ -40,17 +40,24 @@ class Judgement:
 
 
 def judge(
-    registers: Mapping[str, Any], accepted: Any, today: datetime.date, optional: frozenset[str] = frozenset()
+    registers: Mapping[str, Any],
+    accepted: Any,
+    today: datetime.date,
+    optional: frozenset[str] = frozenset(),
+    steps: frozenset[str] = frozenset(),
 ) -> Judgement:
     """Judge the registered results of a procedure.
 
     registers: name of the register to its result, None when the task never ran. accepted: the deployment's declared
-    lacks. optional: registers that may be absent (a diagnosis that runs only after a failure).
+    lacks. optional: registers that may be absent (a diagnosis that runs only after a failure). steps: registers of
+    actions, which hold no checks and count only when they failed.
     """
     rows: list[dict[str, Any]] = []
     findings: list[dict[str, Any]] = []
     for name, result in registers.items():
         if name in optional and not _ran(result):
+            continue
+        if name in steps and not (_ran(result) and result.get("failed")):
             continue
         new_rows, new_findings = _rows_of(name, result)
         new_rows = [row for row in new_rows if not _said_before(row, rows)]

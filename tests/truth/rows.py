@@ -26,6 +26,7 @@ class Row:
 
 
 RESTART, VERIFY, STALE = "backoffice.restart", "backoffice.verify", "backoffice.stale_data"
+REPAIR, RECOVERY = "backoffice.ledger_repair", "backoffice.recovery_check"
 E2E, REPLAY, STORE = "backoffice.e2e", "backoffice.replay_verification", "backoffice.rdb_compliance"
 
 ROWS = (
@@ -127,6 +128,15 @@ ROWS = (
         "fail",
         "ledger_replaced_while_running",
     ),
+    Row(
+        "false green",
+        "repair under a writer on a replaced file",
+        ("writer-on-old-inode",),
+        REPAIR,
+        "fail",
+        "ledger_replaced_while_running",
+    ),
+    Row("false green", "a system without orders", ("account-unknown",), RECOVERY, "unverified"),
     Row("false green", "bad side under a snapshot, health ok", ("ledger-bad-side-under-snapshot",), VERIFY, "fail"),
     Row("false green", "in-memory store in production", ("store-in-memory",), STORE, "fail"),
     Row("false green", "store that cannot book a fill", ("database-books-nothing",), STORE, "fail"),

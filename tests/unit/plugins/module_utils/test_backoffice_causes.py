@@ -117,7 +117,7 @@ TABLE: list[tuple[str, Evidence, str | None, str]] = [
     ("quiet market", evidence(age_seconds=900.0), "quiet_market", "pass"),
     ("quiet, gateway unknown", evidence(age_seconds=900.0, gateway=None, publisher=None), "quiet_market", "unverified"),
     ("slow", evidence(lag=900, lag_growing=True, offset_moved=True, event_moved=True), "consumer_slow", "fail"),
-    ("stuck", evidence(lag=900, lag_growing=True, offset_moved=False), "consumer_stuck", "fail"),
+    ("stuck", evidence(lag=900, lag_growing=False, offset_moved=False), "consumer_stuck", "fail"),
     ("another process on the port", evidence(service="failed", exit_code=1), "port_in_use", "fail"),
     ("future", evidence(age_seconds=-3600.0), "producer_clock_ahead", "fail"),
     ("clock behind", evidence(age_seconds=3600.0, event_moved=True), "producer_clock_behind", "fail"),

@@ -55,6 +55,17 @@ def test_an_optional_register_may_be_absent_but_not_broken() -> None:
     assert judge({"a": GOOD, "b": {"failed": True, "msg": "x"}}, optional=frozenset({"b"})).verdict == "unverified"
 
 
+def test_a_step_counts_only_when_it_failed() -> None:
+    def stepped(step: Any) -> verdict.Judgement:
+        return verdict.judge({"a": GOOD, "restart": step}, [], TODAY, steps=frozenset({"restart"}))
+
+    assert stepped({"changed": True}).verdict == "pass"
+    assert stepped(None).verdict == "pass"
+    failed = stepped({"failed": True, "msg": "it ended at once with exit code 3"})
+    assert (failed.verdict, failed.checks[0]["id"]) == ("unverified", "restart")
+    assert "exit code 3" in failed.checks[0]["observed"]
+
+
 def test_ids_are_made_unique_and_evidence_follows() -> None:
     second = result(check("health", "fail"), findings=[{"cause": "dead", "confidence": "seen", "evidence": ["health"]}])
     judged = judge({"before": GOOD, "after": second})
