@@ -61,18 +61,34 @@ def create(venv: Path) -> None:
 
 
 def install(venv: Path, files: list[Path]) -> None:
-    """Install the requirement files under the constraints; the full output goes to pip.log in the environment."""
+    """Install the requirement files under the constraints; ends the program with one line when pip cannot.
+
+    On a terminal pip shows its progress; what else it says goes to pip.log in the environment.
+    """
     command = [str(venv / "bin" / "python"), "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]
-    command += ["--constraint", str(CONSTRAINTS)]
+    command += ["--retries=2", "--constraint", str(CONSTRAINTS)]
     for path in files:
         command += ["--requirement", str(path)]
     log = venv / "pip.log"
     with log.open("w", encoding="utf-8") as output:
-        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)
+        shown = None if sys.stdout.isatty() else output
+        done = subprocess.run(command, stdout=shown, stderr=output if shown is None else subprocess.STDOUT, check=False)
     if done.returncode:
-        errors = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if "ERROR" in line]
-        reason = errors[-1] if errors else f"pip ended with {done.returncode}"
-        sys.exit(f"The packages could not be installed: {reason} (everything pip said: {log})")
+        complaint = log.read_text(encoding="utf-8", errors="replace")
+        sys.exit(f"{refusal(complaint, done.returncode)} (what pip said: {log})")
+
+
+def refusal(complaint: str, code: int) -> str:
+    """Why pip ended with this code, in one line: what it needs of the network, or its last error."""
+    said = [line.strip() for line in complaint.splitlines() if line.lstrip().startswith(("WARNING:", "ERROR:"))]
+    network = ("connection", "timed out", "name resolution", "temporary failure", "network", "ssl", "proxy")
+    if any(word in line.lower() for line in said for word in network):
+        return (
+            "no network: the package index cannot be reached, so the packages could not be installed;"
+            " they are needed once: check the network (or PIP_INDEX_URL) and try again"
+        )
+    errors = [line for line in said if line.startswith("ERROR:")]
+    return f"The packages could not be installed: {errors[-1] if errors else f'pip ended with {code}'}"
 
 
 def ensure(venv: Path, level: str) -> None:
@@ -82,7 +98,9 @@ def ensure(venv: Path, level: str) -> None:
     wanted = checksum(venv, [CONSTRAINTS, *files])
     if stamp.exists() and stamp.read_text(encoding="utf-8") == wanted:
         return
-    print(f"Installing {WHAT[level]} into {venv.name} (Python {sys.version.split()[0]}) ...", flush=True)
+    print(
+        f"Installing {WHAT[level]} into {venv.name} (Python {sys.version.split()[0]}) ...", file=sys.stderr, flush=True
+    )
     install(venv, files)
     stamp.write_text(wanted, encoding="utf-8")
 

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The virtual environment: made once, refreshed when a pin changes, refused in words."""
 
+import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -64,8 +66,63 @@ def test_pip_error_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python").write_text("#!/bin/sh\necho noise; echo 'ERROR: no such version'; exit 1\n")
     (tmp_path / "bin" / "python").chmod(0o755)
-    with pytest.raises(SystemExit, match=r"could not be installed: ERROR: no such version \(everything pip said: "):
+    with pytest.raises(SystemExit, match=r"could not be installed: ERROR: no such version \(what pip said: "):
         environment.install(tmp_path, [])
+
+
+def test_offline_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the real pip, with an index on a port where nothing listens."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    (tmp_path / "pyvenv.cfg").write_text(Path(sys.prefix, "pyvenv.cfg").read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "lib").symlink_to(Path(sys.prefix, "lib"))
+    (tmp_path / "wanted.txt").write_text("a-package-that-is-nowhere==1\n", encoding="utf-8")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    with pytest.raises(SystemExit, match="^no network: the package index cannot be reached") as end:
+        environment.install(tmp_path, [tmp_path / "wanted.txt"])
+    assert "\n" not in str(end.value)
+    assert "No matching distribution found" in (tmp_path / "pip.log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "complaint",
+    [
+        "  error: pg_config of libpq with ssl not found\nERROR: Failed building wheel for x",
+        "ERROR: No matching distribution found for x==9",
+    ],
+)
+def test_other_errors_are_not_blamed_on_the_network(complaint: str) -> None:
+    assert environment.refusal(complaint, 1) == f"The packages could not be installed: {complaint.splitlines()[-1]}"
+
+
+def test_without_a_reason_the_code_is_named() -> None:
+    assert environment.refusal("noise", 7).endswith("pip ended with 7")
+
+
+def test_prose_is_not_on_stdout(
+    installs: list[list[str]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(monkeypatch)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("Installing run-time and lab packages ")
+
+
+def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").write_text("#!/bin/sh\necho progress; echo 'ERROR: no' >&2; exit 1\n")
+    (tmp_path / "bin" / "python").chmod(0o755)
+    script = f"from tools import environment; environment.install(environment.Path({str(tmp_path)!r}), [])"
+    leader, follower = pty.openpty()
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=environment.ROOT, stdout=follower, stderr=subprocess.PIPE, check=False
+    )
+    os.close(follower)
+    shown = os.read(leader, 1000)
+    os.close(leader)
+    assert shown == b"progress\r\n"
+    assert done.stderr.startswith(b"The packages could not be installed: ERROR: no (")
 
 
 def test_python_without_venv_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
