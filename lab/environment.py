@@ -7,7 +7,7 @@ from __future__ import annotations
 import shlex
 from contextlib import suppress
 
-from lab import jars, java, postgres, programs
+from lab import jars, java, kafka, postgres, programs
 from lab.layout import REPOSITORY, LabError, Paths, address, ports
 from lab.probes import ACCOUNT
 
@@ -18,9 +18,11 @@ def variables(paths: Paths) -> dict[str, str]:
         raise LabError("the lab was never started: there is nothing to connect to yet; start it with `make lab`")
     known = {
         "SRE_LAB_DIR": str(paths.root),
+        "SRE_LAB_LOGS": str(paths.logs),
         "BACKOFFICE_URL": f"http://{address('backoffice')}",
         "BACKOFFICE_ACCOUNT_ID": ACCOUNT,
         "BACKOFFICE_LEDGER_PATH": str(paths.ledger),
+        "BACKOFFICE_SNAPSHOT_PATH": str(paths.snapshot),
         "BACKOFFICE_COMMAND": shlex.join(["env", f"PYTHONPATH={REPOSITORY}", *programs.service_command("backoffice")]),
         "BACKOFFICE_REPLAY_PORT": str(ports()["replay"]),
         "GATEWAY_URL": f"http://{address('gateway')}",
@@ -28,6 +30,8 @@ def variables(paths: Paths) -> dict[str, str]:
         "KAFKA_BOOTSTRAP_SERVERS": address("kafka"),
         "KAFKA_SASL_BOOTSTRAP_SERVERS": address("kafka_sasl"),
         "KAFKA_SSL_BOOTSTRAP_SERVERS": address("kafka_ssl"),
+        "KAFKA_TOPIC": kafka.TOPIC,
+        "KAFKA_GROUP_ID": kafka.GROUP,
         "KAFKA_CA_FILE": str(paths.ca_file),
         "KAFKA_CREDENTIALS_DIR": str(paths.secrets),
         "PGHOST": "127.0.0.1",

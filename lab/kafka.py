@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
 TOPIC, PARTITIONS = "events", 3
+GROUP = "backoffice"  # the consumer group of BackOffice
 _MECHANISM = "SCRAM-SHA-512"
 _SECONDS = 20
 

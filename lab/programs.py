@@ -84,7 +84,7 @@ def environments(paths: Paths) -> dict[str, dict[str, str]]:
             "BACKOFFICE_DB_URL": f"jdbc:postgresql://{address('postgresql')}/backoffice",
             "BACKOFFICE_DB_USER": "backoffice",
             "BACKOFFICE_DB_PASSWORD": paths.secret("backoffice_db_password"),
-            "KAFKA_GROUP_ID": "backoffice",
+            "KAFKA_GROUP_ID": kafka.GROUP,
         },
         "gateway": {
             **common,

@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 from lab import __main__ as command
-from lab import faultbook
+from lab import faultbook, programs
 from lab.layout import PROGRAMS, LabError, Paths
 
 
@@ -79,6 +79,10 @@ def test_env_prints_only_lines_that_a_shell_can_evaluate(lab: Paths, capsys: pyt
     values = dict(each[1].split("=", 1) for each in words)
     assert values["BACKOFFICE_URL"].startswith("http://127.0.0.1:")
     assert values["SRE_LAB_DIR"] == str(lab.root)
+    assert values["SRE_LAB_LOGS"] == str(lab.stdout_log("gateway").parent)
+    served = programs.environments(lab)["backoffice"]
+    for name in ("KAFKA_TOPIC", "KAFKA_GROUP_ID", "BACKOFFICE_SNAPSHOT_PATH"):
+        assert values[name] == served[name]
     for name in ("jwt_hs256_secret", "postgres_password", "kafka_admin_password"):
         assert lab.secret(name) not in "\n".join(lines)
 
