@@ -14,6 +14,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import redact
 
 SECRET_ENDINGS = ("_secret", "_token", "_password")
 VALUE_WIDTH = 60
+WIDTH = 100
 
 display = Display()
 
@@ -38,8 +39,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         inventory = variables.get("hostvars", {}).get(host, {})
         rows = [self._row(name, variables, inventory, args["environment"]) for name in args["names"]]
         result.update(changed=False, settings=rows)
-        lines = [f"  {row['name']} = {row['value']}  ({row['source']})" for row in rows]
-        display.display("\n".join([f"{host}  settings", *lines]), stderr=True)
+        display.display("\n".join([_cut(f"{host}  settings", WIDTH), *map(_line, rows)]), stderr=True)
         return result
 
     def _row(self, name: str, variables: Any, inventory: Any, environment: dict[str, str]) -> dict[str, str]:
@@ -58,4 +58,14 @@ def _shown(name: str, value: Any) -> str:
         return "not set"
     if name.endswith(SECRET_ENDINGS):
         return "set, not shown"
-    return redact.observed(str(value), VALUE_WIDTH)
+    return " ".join(redact.observed(str(redact.structure(value)), VALUE_WIDTH).split())
+
+
+def _line(row: dict[str, str]) -> str:
+    """A row in at most WIDTH columns; the value gives way to its name and its source."""
+    head, tail = f"  {row['name']} = ", f"  ({row['source']})"
+    return _cut(f"{head}{_cut(row['value'], max(1, WIDTH - len(head) - len(tail)))}{tail}", WIDTH)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}\u2026"
