@@ -79,7 +79,7 @@ def test_offline_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "wanted.txt").write_text("a-package-that-is-nowhere==1\n", encoding="utf-8")
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
-    with pytest.raises(SystemExit, match="^no network: the package index cannot be reached") as end:
+    with pytest.raises(SystemExit, match=r"^no network: the package index cannot be reached") as end:
         environment.install(tmp_path, [tmp_path / "wanted.txt"])
     assert "\n" not in str(end.value)
     assert "No matching distribution found" in (tmp_path / "pip.log").read_text(encoding="utf-8")
