@@ -103,7 +103,7 @@ lab-env: venv ## export lines for other programs: eval "$(make -s lab-env)"
 lab-faults: venv ## the faults that can be put in
 	@$(PY) -m lab faults
 
-lab-fault: venv ## put one in: make lab-fault FAULT=kafka_stopped
+lab-fault: venv ## put one in: make lab-fault FAULT=kafka-stopped
 	@test -n "$(FAULT)" || { echo "say which fault: make lab-fault FAULT=NAME (make lab-faults lists them)"; exit 2; }
 	@$(PY) -m lab fault $(FAULT)
 

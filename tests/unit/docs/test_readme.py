@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lab.faults import FAULTS
+
 ROOT = Path(__file__).resolve().parents[3]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
@@ -38,6 +40,18 @@ def test_targets_and_links_exist(text: str) -> None:
     assert set(re.findall(r"`?make (?:-s )?([a-z][a-z-]+)", text)) - targets - {"and"} == set()
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_fault_of_an_example_exists() -> None:
+    files = [ROOT / name for name in ("Makefile", "README.md", "CONTRIBUTING.md")] + sorted(ROOT.glob("docs/**/*.md"))
+    found = [
+        (path.name, name)
+        for path in files
+        for name in re.findall(r"\bFAULT=([\w.-]*\w)", path.read_text(encoding="utf-8"))
+        if name != "NAME"  # stands for any
+    ]
+    assert {"Makefile", "README.md"} <= {file for file, _ in found}
+    assert [(file, name) for file, name in found if name not in FAULTS] == []
 
 
 def test_the_inventory_of_the_readme_uses_variables_that_exist() -> None:
