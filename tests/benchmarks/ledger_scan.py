@@ -82,11 +82,10 @@ def timed(command: list[str]) -> tuple[float, str]:
 
 
 def rows() -> list[dict[str, Any]]:
-    """The measurement; empty where jq is not installed."""
+    """The measurement; where jq is not installed, a row that says so."""
     jq = shutil.which("jq")
     if jq is None:
-        print("jq is not installed: nothing to compare the ledger scan with")
-        return []
+        return [{"name": "ledger scan against jq", "problem": "not measured: jq is not installed"}]
     with tempfile.TemporaryDirectory(prefix="ledger-scan-") as folder:
         path = Path(folder) / "ledger.log"
         expected = write(path, SIZE_MB)
