@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the sre.runbooks developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Both services over HTTP, in this process: routes, order of checks, bodies, parameters."""
+"""BackOffice over HTTP, in this process: routes, order of checks, bodies, parameters."""
 
 from __future__ import annotations
 
