@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import grp
 import os
 import pwd
@@ -98,9 +97,14 @@ def downloaded(folder: Path) -> Program:
     return Program(path, environment, "".join(f"{name} {part}\n" for name, part in lines.items() if part.exists()))
 
 
+def me() -> str:
+    """Name of the user who runs the tests, whatever the environment says."""
+    return pwd.getpwuid(os.geteuid()).pw_name
+
+
 def unprivileged() -> str:
     """Who the server runs as: the user of the tests, and nobody when that is root."""
-    return "nobody" if os.geteuid() == 0 else getpass.getuser()
+    return "nobody" if os.geteuid() == 0 else me()
 
 
 @contextlib.contextmanager
@@ -152,8 +156,8 @@ def _become(user: str, folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
     group = folder / "group"  # without a group tty: only root may give it a terminal
     group.write_text(f"{grp.getgrgid(entry.pw_gid).gr_name}:x:{entry.pw_gid}:\n", encoding="utf-8")
     wrapper = next(debian.unpacked("libnss-wrapper").rglob("libnss_wrapper.so"))
-    library = shutil.copy(wrapper, folder)
-    identity = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    library = str(shutil.copy(wrapper, folder))
+    identity: dict[str, Any] = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
     more = {"LD_PRELOAD": library, "NSS_WRAPPER_PASSWD": str(passwd), "NSS_WRAPPER_GROUP": str(group)}
     return identity, more
 

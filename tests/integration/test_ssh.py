@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
 import pwd
@@ -86,7 +85,7 @@ def server() -> Iterator[sshd.Server]:
 @pytest.fixture(scope="module")
 def door() -> Iterator[sshd.Server]:
     """The server of a user who may become another: root, or one who may use sudo."""
-    with serving(getpass.getuser()) as running:
+    with serving(sshd.me()) as running:
         yield running
 
 
@@ -165,7 +164,7 @@ def test_the_same_result_over_ssh(server: sshd.Server, here: dict[str, Any], pip
 
 def python_of(user: str) -> str:
     """A Python that the user can run: that of a virtual environment often lies in a folder closed to others."""
-    if user == getpass.getuser():
+    if user == sshd.me():
         return sys.executable
     for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
         command = [
