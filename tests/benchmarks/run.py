@@ -10,8 +10,10 @@ from __future__ import annotations
 import importlib
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+ROOT = Path(__file__).resolve().parents[2]
 BENCHMARKS = ("recovery_check", "kafka_lag", "ledger_scan")
 COLUMNS = ("measured", "ours", "theirs", "ratio", "target")
 
@@ -56,4 +58,5 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / ".build" / "collections"))
     sys.exit(main(sys.argv[1:]))
