@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from lab import probes
-from lab.control import wait_until
+from lab.control import restart, wait_until
 from lab.layout import LabError, Paths
 
 BOOKED_SECONDS = 60
@@ -82,7 +82,9 @@ def wait_booked(paths: Paths, ids: Sequence[str], orders: Sequence[Order], accou
 
 
 def seed(paths: Paths) -> None:
-    """Put in the first orders, once."""
+    """Put in the first orders, once; then BackOffice is started again, because its first boot had nothing to replay."""
     paths.seeding.touch()
     wait_booked(paths, put(paths, FIRST), FIRST)
+    restart("backoffice")
+    wait_until(lambda: probes.consumer_group()[0] == "STABLE", BOOKED_SECONDS, "backoffice back in its group")
     paths.seeding.rename(paths.seeded)
