@@ -99,11 +99,23 @@ def ensure(paths: Paths) -> Server:
         _own_folder(server)
         if not server.bin.exists():
             _copy_programs(wheel_bin(), server)
-        if not server.initialised.exists():
+        if not _initialised_for(server, paths):
             _initialise(server, paths)
     except OSError as error:
         raise LabError(f"postgresql: {error.filename or server.home} cannot be made: {error.strerror}") from None
     return server
+
+
+def _fingerprint(paths: Paths) -> str:
+    """Tells this lab from an earlier one of the same folder, whose checkout was deleted without ``lab down --purge``."""
+    return hashlib.sha256(paths.secret("postgres_password").encode()).hexdigest()
+
+
+def _initialised_for(server: Server, paths: Paths) -> bool:
+    try:
+        return server.initialised.read_text(encoding="ascii") == _fingerprint(paths)
+    except FileNotFoundError:
+        return False
 
 
 def _own_folder(server: Server) -> None:
@@ -163,7 +175,7 @@ def _initialise(server: Server, paths: Paths) -> None:
     if answer.returncode:
         lines = answer.stderr.strip().splitlines() or ["no reason given"]
         raise LabError(f"postgresql: initdb failed ({lines[-1].strip()}); its folder is {server.data}")
-    server.initialised.touch()
+    server.initialised.write_text(_fingerprint(paths), encoding="ascii")
 
 
 def _account(name: str) -> pwd.struct_passwd:

@@ -125,3 +125,23 @@ def test_the_checksum_of_a_migration_ignores_line_ends_and_mark() -> None:
     assert postgres.flyway_checksum(unix) == postgres.flyway_checksum("\ufeff" + unix.replace("\n", "\r\n"))
     signed = zlib.crc32("CREATE TABLE a (b int);-- ä".encode())
     assert postgres.flyway_checksum(unix) % (1 << 32) == signed
+
+
+def test_data_of_a_lab_whose_folder_was_deleted_are_not_taken_for_this_one_s(
+    lab: Paths, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root the data lie outside the checkout: a new checkout at the same place has other passwords."""
+    made: list[Path] = []
+
+    def initialise(server: postgres.Server, where: Paths) -> None:
+        made.append(server.home)
+        server.initialised.write_text(postgres._fingerprint(where), encoding="ascii")
+
+    monkeypatch.setattr(postgres, "locate", lambda where: postgres.Server(tmp_path, tmp_path / "aside", None))
+    monkeypatch.setattr(postgres, "_initialise", initialise)
+    postgres.ensure(lab)
+    postgres.ensure(lab)
+    assert made == [tmp_path / "aside"]
+    lab.secret_file("postgres_password").write_text("another lab's password", encoding="utf-8")
+    postgres.ensure(lab)
+    assert len(made) == 2
