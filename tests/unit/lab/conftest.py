@@ -16,6 +16,7 @@ from lab.layout import Paths, paths
 def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Paths:
     """Paths of a lab that was never started; secrets are made."""
     monkeypatch.setenv("SRE_LAB_DIR", str(tmp_path / "lab"))
+    monkeypatch.delenv("LAB_STRICT", raising=False)  # a test that means it sets it
     monkeypatch.setattr("lab.layout._LONGEST_SOCKET_PATH", 1000)  # nothing listens here
     where = paths()
     where.make()
