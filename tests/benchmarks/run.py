@@ -8,6 +8,7 @@ Names of benchmarks on the command line run only these: ``run.py kafka_lag``.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import time
 from pathlib import Path
@@ -58,5 +59,7 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT / ".build" / "collections"))
+    COLLECTIONS = str(ROOT / ".build" / "collections")
+    sys.path.insert(0, COLLECTIONS)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (COLLECTIONS, os.environ.get("PYTHONPATH"))))
     sys.exit(main(sys.argv[1:]))
