@@ -174,7 +174,7 @@ class Client:
 
     def __init__(self, chosen: Settings, context: Context, connections: int = 8, cookies: bool = True) -> None:
         self._settings, self._context = chosen, context
-        self._session = http_transport.Session(connections, chosen.tls.context, cookies)
+        self._session = http_transport.Session(connections, chosen.tls.context, cookies, chosen.tls.server_name)
 
     def __enter__(self) -> Client:
         return self

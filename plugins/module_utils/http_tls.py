@@ -17,12 +17,16 @@ from .errors import InputError
 
 @dataclass(frozen=True)
 class Tls:
-    """What a connection trusts and shows. The files were found usable when this was made by ``tls_settings``."""
+    """What a connection trusts and shows. The files were found usable when this was made by ``tls_settings``.
+
+    ``server_name`` is the name that the certificate must bear when it is not that of the URL.
+    """
 
     validate: bool = True
     ca_path: str = ""
     cert_path: str = ""
     key_path: str = ""
+    server_name: str = ""
 
     def context(self) -> ssl.SSLContext:
         """For client connections. Without ca_path the authorities of the system are trusted."""

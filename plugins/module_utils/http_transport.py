@@ -156,11 +156,14 @@ def resolve(name: str, port: int, seconds: float | None) -> list[str]:
 class Session:
     """Connections that are kept and shared by threads, at most ``connections`` to each host; with or without cookies.
 
-    ``tls`` makes the context for https; it is called when the first such URL is asked.
+    ``tls`` makes the context for https; it is called when the first such URL is asked. ``server_name`` is the name that
+    certificates must bear when it is not that of the URL.
     """
 
-    def __init__(self, connections: int, tls: Callable[[], ssl.SSLContext], cookies: bool) -> None:
-        self._connections, self._tls = connections, tls
+    def __init__(
+        self, connections: int, tls: Callable[[], ssl.SSLContext], cookies: bool, server_name: str = ""
+    ) -> None:
+        self._connections, self._tls, self._server_name = connections, tls, server_name
         self._cookies = http_cookies.Cookies() if cookies else None
         self._managers: dict[tuple[bool, str], PoolManager] = {}
         self._lock = threading.Lock()
@@ -202,6 +205,8 @@ class Session:
         options: dict[str, Any] = {"num_pools": self._connections, "maxsize": self._connections}
         if secure:
             options["ssl_context"] = self._tls()
+            if self._server_name:
+                options |= {"server_hostname": self._server_name, "assert_hostname": self._server_name}
             warnings.simplefilter("ignore", InsecureRequestWarning)  # validate_certs: false was the user's choice
         if proxy:
             url, credentials = http_proxies.address(proxy)
