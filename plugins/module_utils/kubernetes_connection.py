@@ -55,7 +55,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 # For modules whose other options would clash with these: the same, inside one option named kubernetes.
-NESTED = ArgumentSpec(options={"kubernetes": {"type": "dict", "options": OPTIONS}})
+NESTED = ArgumentSpec(options={"kubernetes": {"type": "dict", "options": OPTIONS, "apply_defaults": True}})
 
 
 @dataclass
