@@ -66,7 +66,7 @@ def api_error(attempted: Attempted, status: int, answer: Mapping[str, Any], text
     said = redact.observed(str(answer.get("message") or text or "no message"), MESSAGE_CHARACTERS)
     reason = str(answer.get("reason") or "")
     said = " ".join(said.split())
-    details = {"request": str(attempted), "message": said}
+    details = {"request": str(attempted), "server_message": said}
     if status == 401:
         return UnauthorizedError(
             f"{attempted}: the API server does not accept the credentials ({attempted.user}): {said}. A token may have "
