@@ -20,6 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import collection
+import third_party
 
 ROOT = collection.ROOT
 BIN = Path(sys.executable).parent
@@ -41,7 +42,11 @@ class Gate:
 
 def gates() -> list[Gate]:
     """All gates, the slowest first, so that two at a time end together."""
-    inventory = {"ANSIBLE_INVENTORY": str(ROOT / "inventories" / "lab"), "NO_COLOR": "1"}
+    inventory = {
+        "ANSIBLE_INVENTORY": str(ROOT / "inventories" / "lab"),
+        "ANSIBLE_COLLECTIONS_PATH": str(third_party.fetch()),
+        "NO_COLOR": "1",
+    }
     typed = [package for folder, package in TYPED.items() if any((ROOT / folder).rglob("*.py"))]
     docs = ["lint-collection-docs", "--plugin-docs", "--disallow-unknown-collection-refs", "."]
     found = [

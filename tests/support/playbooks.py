@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tools import third_party
+
 ROOT = Path(__file__).resolve().parents[2]
+
 LAB_INVENTORY = ROOT / "inventories" / "lab"
 SECONDS = 300
 
@@ -79,10 +82,10 @@ class Playbooks:
         kept = {
             key: value
             for key, value in os.environ.items()
-            if not key.startswith(("ANSIBLE_", "BACKOFFICE_", "KAFKA_", "JWT_"))
+            if not key.startswith(("ANSIBLE_", "BACKOFFICE_", "KAFKA_", "JWT_", "KUBECONFIG", "K8S_AUTH_"))
         }
         settings = {
-            "ANSIBLE_COLLECTIONS_PATH": str(self._collections),
+            "ANSIBLE_COLLECTIONS_PATH": f"{self._collections}{os.pathsep}{third_party.fetch()}",
             "ANSIBLE_CALLBACKS_ENABLED": "sre.runbooks.runbook_report",
             "ANSIBLE_NOCOLOR": "1",
             "RUNBOOK_REPORT_DIR": str(reports),
