@@ -57,17 +57,21 @@ _STALL_SECONDS = 30
 
 @dataclass(frozen=True)
 class Jar:
-    """One line of the lock file."""
+    """One line of the lock file; other pinned files of Maven Central have a classifier and another type."""
 
     group: str
     artifact: str
     version: str
     size: int
     sha256: str
+    classifier: str = ""
+    packaging: str = "jar"
+    pinned_in: str = LOCK.name
 
     @property
     def file_name(self) -> str:
-        return f"{self.artifact}-{self.version}.jar"
+        suffix = f"-{self.classifier}" if self.classifier else ""
+        return f"{self.artifact}-{self.version}{suffix}.{self.packaging}"
 
     def matches(self, path: Path) -> bool:
         """True when the file is there, whole, and the one that was pinned."""
@@ -130,20 +134,22 @@ def _download(jars: list[Jar], folder: Path) -> None:
     def follow(_name: str, _size: int) -> Iterator[Callable[[int], None]]:
         yield progress.add
 
-    context = _maven(folder / "m2", follow)
+    context = maven(folder / "m2", follow)
     pool = ThreadPoolExecutor(_AT_ONCE)
     try:
-        for future in [pool.submit(_fetch, context, jar, folder) for jar in jars]:
+        for future in [pool.submit(fetch, context, jar, folder) for jar in jars]:
             future.result()
     finally:
         pool.shutdown(cancel_futures=True)
     progress.finish()
 
 
-def _fetch(context: MavenContext, jar: Jar, folder: Path) -> None:
+def fetch(context: MavenContext, jar: Jar, folder: Path) -> None:
+    """Download one pinned file into the folder. LabError when there is no network, or it is another file."""
     import requests
 
-    artifact = context.project(jar.group, jar.artifact).at_version(jar.version).artifact()
+    component = context.project(jar.group, jar.artifact).at_version(jar.version)
+    artifact = component.artifact(jar.classifier, jar.packaging)
     for attempt in range(1, _TRIES + 1):
         try:
             if artifact.cached_path:
@@ -156,7 +162,7 @@ def _fetch(context: MavenContext, jar: Jar, folder: Path) -> None:
             raise _no_network(jar, error) from None
         if not jar.matches(path):
             raise LabError(
-                f"{jar.file_name} is not the file that {LOCK.name} pins (checksum differs): nothing was started"
+                f"{jar.file_name} is not the file that {jar.pinned_in} pins (checksum differs): nothing was started"
             )
         path.replace(folder / jar.file_name)
         return
@@ -176,10 +182,11 @@ def _no_network(jar: Jar, error: Exception) -> LabError:
         if reach
         else f"Maven Central gave no usable answer ({type(error).__name__})"
     )
-    return LabError(f"{what} for {jar.file_name}; Kafka is downloaded once, try again when the network is there")
+    return LabError(f"{what} for {jar.file_name}; it is downloaded once, try again when the network is there")
 
 
-def _maven(repository: Path, follow: Follow | None = None) -> MavenContext:
+def maven(repository: Path, follow: Follow | None = None) -> MavenContext:
+    """Maven Central, with what is downloaded kept in ``repository``; ``follow`` is told of each piece."""
     from jgo.maven import MavenContext, PythonResolver
 
     trusted = next((path for path in _SYSTEM_CAS if path and Path(path).exists()), None)
@@ -191,7 +198,7 @@ def _maven(repository: Path, follow: Follow | None = None) -> MavenContext:
 
 def update_lock() -> None:
     """Resolve the roots, download everything and write the lock file."""
-    context = _maven(cache_folder("kafka", VERSION) / "m2")
+    context = maven(cache_folder("kafka", VERSION) / "m2")
     root, nodes = context.resolver.get_dependency_list([context.create_dependency(text) for text in _ROOTS])
     lines = []
     for artifact in (node.dep.artifact for node in (*root.children, *nodes)):

@@ -35,10 +35,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def serve(monkeypatch: pytest.MonkeyPatch, resolve: Callable[[], Path]) -> None:
     artifact = SimpleNamespace(cached_path=None, resolve=resolve)
-    component = SimpleNamespace(artifact=lambda: artifact)
+    component = SimpleNamespace(artifact=lambda *_: artifact)
     project = SimpleNamespace(at_version=lambda _version: component)
     context = SimpleNamespace(project=lambda _group, _artifact: project)
-    monkeypatch.setattr(jars, "_maven", lambda *_: context)
+    monkeypatch.setattr(jars, "maven", lambda *_: context)
 
 
 def test_the_lock_file_pins_the_broker_and_the_group_command() -> None:
