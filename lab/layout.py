@@ -12,6 +12,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 SUPERVISED = "SRE_LAB_SUPERVISED"  # in the environment of every process of the lab; its value is the state folder
 PROGRAMS = ("postgresql", "kafka", "backoffice", "gateway", "market")  # in the order of their start
+PORTS_APART = 1000
 _LONGEST_SOCKET_PATH = 90  # the kernel takes 107 bytes, and supervisord binds a longer name first
 
 
@@ -28,6 +29,11 @@ class Paths:
     @property
     def supervisor_sock(self) -> Path:
         return self.root / "supervisor.sock"
+
+    @property
+    def ports_file(self) -> Path:
+        """The ports of this lab, for inventories."""
+        return self.root / "ports.yml"
 
     @property
     def supervisord_conf(self) -> Path:
@@ -158,12 +164,21 @@ def paths() -> Paths:
     return Paths(Path(os.environ.get("SRE_LAB_DIR") or REPOSITORY / ".lab").expanduser().absolute())
 
 
+def number() -> int:
+    """Which of several labs on one machine this is: SRE_LAB_NUMBER, 0 to 9. Each has ports of its own."""
+    text = os.environ.get("SRE_LAB_NUMBER") or "0"
+    if text not in set("0123456789"):
+        raise LabError(f"SRE_LAB_NUMBER is {text!r}: a number from 0 to 9 is wanted")
+    return int(text)
+
+
 @cache
 def ports() -> dict[str, int]:
-    """The lab's ports by name, from ports.yml."""
+    """The lab's ports by name: those of ports.yml, and 1000 higher for each further lab."""
     import yaml
 
-    return dict(yaml.safe_load((Path(__file__).parent / "ports.yml").read_text(encoding="utf-8")))
+    listed = yaml.safe_load((Path(__file__).parent / "ports.yml").read_text(encoding="utf-8"))
+    return {name: port + PORTS_APART * number() for name, port in listed.items()}
 
 
 def address(name: str) -> str:

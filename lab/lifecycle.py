@@ -58,6 +58,7 @@ def up(paths: Paths, faulty: bool = False) -> bool:
         _clean_up(paths)
     credentials.ensure(paths)
     tls.ensure(paths)
+    paths.ports_file.write_text("".join(f"{name}: {port}\n" for name, port in ports().items()), encoding="utf-8")
     parts, missing = _parts(paths)
     text = supervisor.configuration(paths, parts, root=os.geteuid() == 0)
     changed = not paths.supervisord_conf.exists() or paths.supervisord_conf.read_text(encoding="utf-8") != text

@@ -17,6 +17,22 @@ def test_every_port_is_different() -> None:
     assert all(1024 < number < 32768 for number in numbers)
 
 
+def test_further_labs_have_ports_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    for lab in "0123456789":
+        monkeypatch.setenv("SRE_LAB_NUMBER", lab)
+        layout.ports.cache_clear()
+        seen += layout.ports().values()
+    layout.ports.cache_clear()
+    assert len(set(seen)) == len(seen)
+
+
+def test_a_number_of_a_lab_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRE_LAB_NUMBER", "12")
+    with pytest.raises(LabError, match="SRE_LAB_NUMBER is '12': a number from 0 to 9"):
+        layout.number()
+
+
 def test_a_path_that_is_too_long_for_a_socket_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     deep = tmp_path / ("x" * 100)
