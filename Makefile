@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 PY := .venv/bin/python
 NEWEST := .venv-newest/bin/python
+# Test processes side by side, each with a lab of its own.
+WORKERS ?= 2
 PARITY := tests/unit/plugins/plugin_utils tests/unit/plugins/action
 # STRICT=1: a part that would be left out for a missing tool or toolchain is a failure, in the lab too.
 export STRICT ?= 0
@@ -22,7 +24,7 @@ demo: venv ## the lab is started, verified, broken, diagnosed, healed and verifi
 	@$(PY) -m lab.demo
 
 test: lint parity ## every check and every test (STRICT=1: nothing may be left out)
-	@$(PY) -m pytest -q tests
+	@$(PY) -m pytest -q -n $(WORKERS) --dist worksteal tests
 
 ##@ Environment
 .PHONY: venv dev newest hooks pins clean

@@ -4,17 +4,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.playbooks import Playbooks, installed_collection, lab_command
+from tests.support.playbooks import ROOT, Playbooks, installed_collection, lab_command
 from tests.support.strict import (  # noqa: F401 - hooks
     pytest_make_collect_report,
     pytest_runtest_makereport,
     pytest_runtest_setup,
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Each of several test processes (``pytest -n 2``) has a lab of its own: its own folder and ports."""
+    number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    if number != "0":
+        os.environ["SRE_LAB_DIR"] = f"{os.environ.get('SRE_LAB_DIR') or ROOT / '.lab'}-{number}"
+        os.environ["SRE_LAB_NUMBER"] = str(int(os.environ.get("SRE_LAB_NUMBER") or 0) + int(number))
 
 
 @pytest.fixture(scope="session")

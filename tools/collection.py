@@ -10,6 +10,8 @@ Archives are built from a copy of the files that git knows or would add, so that
 """
 
 import argparse
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
@@ -71,11 +73,29 @@ def build() -> Path:
 
 
 def install() -> Path:
-    """Build and install the archive; returns the folder to put on ANSIBLE_COLLECTIONS_PATH."""
-    archive, target = build(), BUILD / "installed"
-    shutil.rmtree(target, ignore_errors=True)
-    galaxy("install", str(archive), "--collections-path", str(target), "--no-deps", "--force", "--offline")
+    """Build and install the archive; returns the folder to put on ANSIBLE_COLLECTIONS_PATH.
+
+    Nothing is done when what is installed is of the same files: another process may be using it.
+    """
+    target, stamp = BUILD / "installed", BUILD / "installed.digest"
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / "installed.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wanted = digest()
+        if not (target.is_dir() and stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted):
+            archive = build()
+            shutil.rmtree(target, ignore_errors=True)
+            galaxy("install", str(archive), "--collections-path", str(target), "--no-deps", "--force", "--offline")
+            stamp.write_text(wanted, encoding="utf-8")
     return target
+
+
+def digest() -> str:
+    """Checksum of the names and contents of all files that an archive could hold."""
+    found = hashlib.sha256()
+    for path in files():
+        found.update(f"{path}\0".encode() + hashlib.sha256((ROOT / path).read_bytes()).digest())
+    return found.hexdigest()
 
 
 def main() -> None:
