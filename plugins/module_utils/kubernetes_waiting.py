@@ -35,12 +35,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "unschedulable_seconds": {"type": "float", "default": 60.0},
     "crash_loop_restarts": {"type": "int", "default": 3},
 }
-SPEC = ArgumentSpec(
-    options={**kubernetes_client.SPEC.options, **OPTIONS, "timeout": {"type": "float"}},
-    required_by=kubernetes_client.SPEC.required_by,
-)
+SPEC = kubernetes_client.SPEC.merge(ArgumentSpec(options=OPTIONS))
 
-OTHER_SECONDS = 60.0  # for all but the wait, where no timeout is given
 SHORTEST_PAUSE = 0.2
 LONGEST_PAUSE = 2.0
 GROWTH = 1.5
@@ -87,10 +83,8 @@ def _require(params: Mapping[str, Any], name: str, least: float) -> None:
 
 
 def with_time(context: Context, params: Mapping[str, Any], waits: int = 1) -> Context:
-    """The context with enough time for ``waits`` waits one after the other, where no ``timeout`` is given."""
-    if params.get("timeout") is not None:
-        return context
-    seconds = params["wait_seconds"] * max(1, waits) + OTHER_SECONDS
+    """The context with time for ``waits`` waits one after the other, beside the ``timeout`` for all the rest."""
+    seconds = params["timeout"] + params["wait_seconds"] * max(1, waits)
     return dataclasses.replace(context, deadline=Deadline(seconds, context.clock))
 
 
