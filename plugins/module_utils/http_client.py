@@ -100,7 +100,8 @@ class Request:
     """One request. ``headers`` and ``secret_headers`` differ in that the second never leave the origin of ``url``.
 
     ``body`` is sent as it is; ``content_type`` goes with it. ``repeatable`` says that sending it twice does no harm
-    (None: by its method). ``timeout_seconds`` replaces the client's limit for one try.
+    (None: by its method). ``timeout_seconds`` replaces the client's limit for one try, ``max_body_bytes`` that for the
+    answer.
     """
 
     method: str
@@ -111,6 +112,7 @@ class Request:
     content_type: str = ""
     repeatable: bool | None = None
     timeout_seconds: float | None = None
+    max_body_bytes: int | None = None
 
 
 @dataclass
@@ -281,14 +283,14 @@ class Client:
         try:
             answer.status = response.status
             answer.headers = response.headers
-            self._read(response, answer)
+            self._read(response, answer, request.max_body_bytes or self._settings.max_body_bytes)
             if not answer.more:
                 response.release_conn()
         finally:
             response.close()
 
-    def _read(self, response: BaseHTTPResponse, answer: Answer) -> None:
-        limit = self._settings.max_body_bytes
+    @staticmethod
+    def _read(response: BaseHTTPResponse, answer: Answer, limit: int) -> None:
         pieces: list[bytes] = []
         size = 0
         for piece in response.stream(READ_BYTES, decode_content=True):

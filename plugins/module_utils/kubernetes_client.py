@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from . import http_client, kubernetes_connection
@@ -259,16 +260,8 @@ class Cluster:
         """Any request to the API server, with the credentials; the answer is an observation."""
         with self._lock:
             self._count += 1
-        authorised = Request(
-            request.method,
-            request.url,
-            headers=request.headers,
-            secret_headers={**self._connection.headers(), **request.secret_headers},
-            body=request.body,
-            content_type=request.content_type,
-            repeatable=request.repeatable,
-            timeout_seconds=request.timeout_seconds,
-        )
+        secret_headers = {**self._connection.headers(), **request.secret_headers}
+        authorised = replace(request, secret_headers=secret_headers)
         answer = self._client.send(authorised)
         with self._lock:
             self._count += answer.attempts - 1
