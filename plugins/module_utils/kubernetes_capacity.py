@@ -120,5 +120,5 @@ def _nodes(found: Capacity, cluster: Cluster, workload: dict[str, Any], spec: Ma
 
 def _own(pod: dict[str, Any], workload: dict[str, Any]) -> bool:
     return objects.namespace(pod) == objects.namespace(workload) and objects.selects(
-        workload["spec"].get("selector"), objects.labels(pod)
+        workload["spec"].get("selector"), objects.labels_of(pod)
     )
