@@ -9,10 +9,11 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
@@ -42,6 +43,7 @@ class Reply:
     status: int
     body: bytes
     content_type: str
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 Handler = Callable[[Request], Reply]
@@ -93,9 +95,14 @@ class HttpService(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, port: int, routes: Mapping[str, Handler]) -> None:
+    def __init__(self, port: int, routes: Mapping[str, Handler], address: str = BIND_ADDRESS) -> None:
         self.routes = dict(sorted(routes.items(), key=lambda route: -len(route[0])))
-        super().__init__((BIND_ADDRESS, port), _Connection)
+        super().__init__((address, port), _Connection)
+
+    def server_bind(self) -> None:
+        """As its parent, without asking the resolver for the address's name: that can take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def answer(self, request: Request) -> Reply:
         for prefix, handler in self.routes.items():
@@ -154,6 +161,8 @@ class _Connection(BaseHTTPRequestHandler):
         self.send_header("Date", self.date_time_string())
         self.send_header("Content-type", reply.content_type)
         self.send_header("Content-length", str(len(body)))
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
         if self.close_connection:
             self.send_header("Connection", "close")
         self.end_headers()
