@@ -138,13 +138,24 @@ class _Watched:
 
 
 def watch_rollouts(
-    cluster: Cluster, targets: Iterable[Target], context: Context, patience: Patience | None = None
+    cluster: Cluster,
+    targets: Iterable[Target],
+    context: Context,
+    patience: Patience | None = None,
+    *,
+    seen: Iterable[Object] = (),
+    labels: str = "",
 ) -> list[Rollout]:
     """The rollouts of ``targets``, in their order, when all have ended one way or the other or the time is up.
 
-    Raises nothing for what is observed, an API server that is away included: see ``Rollout.state`` and ``timed_out``.
+    ``seen`` are workloads that were read a moment ago: the first look takes them. ``labels`` is a selector that matches
+    all targets, for a list that is no longer than need be. Raises nothing for what is observed, an API server that is
+    away included: see ``Rollout.state`` and ``timed_out``.
     """
-    return _Watch(cluster, targets, context, patience or Patience()).run()
+    watch = _Watch(cluster, targets, context, patience or Patience())
+    watch.labels = labels
+    watch.seen = {(objects.kind(one), objects.namespace(one), objects.name(one)): one for one in seen}
+    return watch.run()
 
 
 class _Watch:
@@ -158,6 +169,8 @@ class _Watch:
         self._outage = ""
         self._only_get: set[tuple[str, str]] = set()
         self._start = context.clock.monotonic()
+        self.seen: dict[tuple[str, str, str], Object] = {}
+        self.labels = ""
         self._seconds = max(0.0, min(patience.seconds, context.deadline.remaining() - REPORT_SECONDS))
 
     def run(self) -> list[Rollout]:
@@ -205,9 +218,12 @@ class _Watch:
             self._decide(row)
 
     def _read(self, kind: str, namespace: str, rows: list[_Watched]) -> dict[str, Object]:
+        seen = {row.target.name: self.seen.pop((kind, namespace, row.target.name), None) for row in rows}
+        if all(seen.values()):
+            return {name: one for name, one in seen.items() if one}
         if len(rows) > 1 and (kind, namespace) not in self._only_get:
             try:
-                return {objects.name(one): one for one in self._cluster.list(kind, namespace)}
+                return {objects.name(one): one for one in self._cluster.list(kind, namespace, self.labels)}
             except ForbiddenError:
                 self._only_get.add((kind, namespace))  # a Role may allow to get these names only
         found = (self._cluster.find(kind, namespace, row.target.name) for row in rows)
