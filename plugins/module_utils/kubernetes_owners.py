@@ -102,7 +102,7 @@ def applied(target: Mapping[str, Any]) -> dict[str, Any]:
         found = json.loads(_annotations(target).get(LAST_APPLIED) or "{}")
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) and isinstance(found.get("spec") or {}, dict) else {}
 
 
 def _argocd(target: Mapping[str, Any], thing: str) -> list[Writer]:
@@ -176,8 +176,7 @@ def _server_side(target: Mapping[str, Any], thing: str) -> list[Writer]:
 def _last_applied(target: Mapping[str, Any], what: What) -> list[Writer]:
     if LAST_APPLIED not in _annotations(target):
         return []
-    spec = applied(target).get("spec")
-    manifest = spec if isinstance(spec, dict) else {}
+    manifest = applied(target).get("spec") or {}
     if what == "template":
         text = (
             "it was deployed with kubectl apply, whose memory of the manifest (last-applied-configuration) is not "
