@@ -12,7 +12,7 @@ explicit result, never nothing. See ``instances_pods`` for how pods are found.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -94,7 +94,7 @@ class Target:
         return f"{what} in namespace {self.namespace}"
 
 
-def plan(rows: list[Mapping[str, Any]]) -> list[Target]:
+def plan(rows: Sequence[Mapping[str, Any]]) -> list[Target]:
     """The targets in order; InputError names the one that is wrong. Nothing was asked then."""
     if not rows:
         raise InputError("targets is empty: a check that asks nobody proves nothing.", option="targets")
