@@ -99,7 +99,12 @@ class Rule:
 
     def sample_names(self, selector: Selector) -> list[str]:
         """The names of the samples that it reads, as they stand on a page."""
-        suffixes = {"mean": ("_sum", "_count"), "quantile": ("_bucket", "_count", "_sum", "_max", "")}
+        others = ("_count", "_sum", "_max", "") if self.kind == "quantile" else ()
+        return [*self.moving_names(selector), *(f"{name}{suffix}" for name in selector.names for suffix in others)]
+
+    def moving_names(self, selector: Selector) -> list[str]:
+        """Those of them whose change between two samples it may ask for."""
+        suffixes = {"mean": ("_sum", "_count"), "quantile": ("_bucket",)}
         return [f"{name}{suffix}" for name in selector.names for suffix in suffixes.get(self.kind, ("",))]
 
     def describe(self) -> str:

@@ -120,7 +120,7 @@ def _moves(rule: Rule, page: Page | None) -> bool:
     """Whether the rule is about counters of that page, and how they move."""
     if page is None or not rule.wants_two_samples:
         return False
-    names = (name for selector in rule.selectors for name in rule.sample_names(selector))
+    names = (name for selector in rule.selectors for name in rule.moving_names(selector))
     return any(name in page.there and is_counter(name, page.types) for name in names)
 
 

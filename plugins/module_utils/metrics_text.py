@@ -21,7 +21,7 @@ try:
     from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
     from prometheus_client.parser import text_string_to_metric_families as prometheus_families
 except ImportError as error:
-    libraries.record("prometheus_client", error)
+    libraries.record("prometheus-client", error)
 
 ACCEPT = "text/plain;version=0.0.4"
 OPENMETRICS = "application/openmetrics-text"
