@@ -22,6 +22,7 @@ from .clock import Deadline
 from .errors import InputError, RunbookError, UnreachableError
 from .kubernetes_client import Cluster
 from .kubernetes_errors import ApiError, ForbiddenError, UnauthorizedError
+from .kubernetes_named import NamedReader
 from .kubernetes_new_pods import NewPods
 from .kubernetes_objects import Object
 from .kubernetes_rollout import DEADLINE_EXCEEDED, Problem, Rollout, absent, rollout_of
@@ -160,14 +161,13 @@ def watch_rollouts(
 
 class _Watch:
     def __init__(self, cluster: Cluster, targets: Iterable[Target], context: Context, patience: Patience) -> None:
-        self._cluster = cluster
+        self._named = NamedReader(cluster)
         self._context = context
         self._patience = patience
         self._rows = [_Watched(one, Rollout(one.kind, one.namespace, one.name)) for one in targets]
         self._pods = NewPods(cluster)
         self._pods_read: float | None = None
         self._outage = ""
-        self._only_get: set[tuple[str, str]] = set()
         self._start = context.clock.monotonic()
         self.seen: dict[tuple[str, str, str], Object] = {}
         self.labels = ""
@@ -218,16 +218,11 @@ class _Watch:
             self._decide(row)
 
     def _read(self, kind: str, namespace: str, rows: list[_Watched]) -> dict[str, Object]:
-        seen = {row.target.name: self.seen.pop((kind, namespace, row.target.name), None) for row in rows}
+        names = [row.target.name for row in rows]
+        seen = {name: self.seen.pop((kind, namespace, name), None) for name in names}
         if all(seen.values()):
             return {name: one for name, one in seen.items() if one}
-        if len(rows) > 1 and (kind, namespace) not in self._only_get:
-            try:
-                return {objects.name(one): one for one in self._cluster.list(kind, namespace, self.labels)}
-            except ForbiddenError:
-                self._only_get.add((kind, namespace))  # a Role may allow to get these names only
-        found = (self._cluster.find(kind, namespace, row.target.name) for row in rows)
-        return {objects.name(one): one for one in found if one}
+        return self._named.read(kind, namespace, names, self.labels)
 
     def _unseen(self, rows: list[_Watched], error: RunbookError) -> None:
         """Nothing was seen this time. The counts of the last time stay, the state is unknown."""
