@@ -68,21 +68,27 @@ def assess(
     trial = try_pod(cluster, workload, template)
     spec = (trial.pod or template).get("spec") or {}
     found = Capacity(needs(spec))
-    _quotas(found, cluster, workload, spec, demand(found.each), trial)
+    _quotas(found, cluster, workload, spec, demand, trial)
     if not found.refusals:
         _nodes(found, cluster, workload, spec, replicas)
     return found
 
 
 def _quotas(
-    found: Capacity, cluster: Cluster, workload: dict[str, Any], spec: Mapping[str, Any], demand: Demand, trial: Trial
+    found: Capacity,
+    cluster: Cluster,
+    workload: dict[str, Any],
+    spec: Mapping[str, Any],
+    demand: Callable[[Needs], Demand],
+    trial: Trial,
 ) -> None:
     try:
         quotas = cluster.list("ResourceQuota", objects.namespace(workload))
     except ForbiddenError as error:
         quotas = []
         found.warn("capacity_unverified", f"the quotas of the namespace could not be read: {error.message}")
-    found.refusals = [row.text() for row in kubernetes_quota.shortages(quotas, spec, demand)]
+    if quotas:
+        found.refusals = [row.text() for row in kubernetes_quota.shortages(quotas, spec, demand(found.each))]
     for name in kubernetes_quota.unreadable(quotas):
         found.warn("capacity_unverified", f"ResourceQuota {name} has a scope that is not understood here.")
     if trial.refused and not (found.refusals and "exceeded quota" in trial.refused):
