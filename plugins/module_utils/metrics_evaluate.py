@@ -303,7 +303,7 @@ class _Evaluation:
         others = [name for name in selector.names if name != selector.metric]
         names = selector.metric + (f" (nor {', '.join(others)})" if others else "")
         near = difflib.get_close_matches(selector.metric, sorted(self.second.names), SIMILAR_NAMES, cutoff=0.75)
-        hint = metrics_names.absent_hint(selector.metric)
+        hint = metrics_names.absent_hint(selector.metric, self.second.names)
         if near:
             hint = f"{hint} Similar names there: {', '.join(near)}; see the option aliases.".strip()
         return _Absent(f"there is no {names}", hint)

@@ -174,13 +174,18 @@ def _hints(rule: Rule, seen: Sequence[Seen], finds: Sequence[Found], names: Mapp
     yield from list(dict.fromkeys(found.hint for found in finds if found.hint))[:2]
     yield from (f"{name} is {used} here." for name, used in names.items())
     yield from list(dict.fromkeys(note for found in finds for note in found.notes))[:3]
-    seconds = [item.seconds for item in seen if item.seconds is not None]
-    if rule.for_minutes:
-        over = f"over {max(seconds):.0f} s" if seconds and rule.wants_two_samples else "at one moment"
-        yield f"Seen {over}; the window of {rule.for_minutes:g} minutes was not observed."
-    elif seconds and rule.wants_two_samples:
-        yield f"Seen over {max(seconds):.0f} s."
-    if rule.over == "lifetime" and rule.kind in ("ratio", "mean", "quantile"):
-        yield "Over all that was counted since the process started, which says little of now."
+    if finds:
+        yield _seen_over(rule, [item.seconds for item in seen if item.seconds is not None])
     if rule.hint:
         yield rule.hint
+
+
+def _seen_over(rule: Rule, seconds: Sequence[float]) -> str:
+    """What the check does not show: most rules are about minutes, and this was a look."""
+    if rule.over == "lifetime":
+        told = "Over all that was counted since the process started, which says little of now"
+    elif rule.wants_two_samples and seconds:
+        told = f"Seen over {max(seconds):.0f} s"
+    else:
+        told = "Seen at one moment"
+    return f"{told}; the window of {rule.for_minutes:g} minutes was not observed." if rule.for_minutes else f"{told}."

@@ -10,7 +10,7 @@ thing stand here: a counter that is merely similar would answer another question
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 SUFFIXES = ("_total", "_bucket", "_count", "_sum")
 _LAG = ("kafka_consumer_fetch_manager_records_lag", "kafka_consumer_records_lag_records", "kafka_consumer_records_lag")
@@ -42,10 +42,11 @@ _LAG_HINT = (
     "This series is there only while a consumer runs whose factory has the meter binding, so a dead consumer looks like "
     "no lag: the broker knows (module kafka_lag)."
 )
-ABSENT_HINTS: Mapping[str, str] = {
-    "kafka_consumer": _LAG_HINT,
-    "resilience4j": "No breaker is registered, or its metrics binding is not on the class path.",
-    "hikaricp": "The service has no Hikari pool, or it is not bound to the registry.",
+# By the beginning of a name: what no series with the second beginning on the page says.
+ABSENT_HINTS: Mapping[str, tuple[str, str]] = {
+    "kafka_consumer": ("kafka_consumer_fetch_manager_records_lag", _LAG_HINT),
+    "resilience4j": ("resilience4j", "No breaker is registered, or its metrics binding is not on the class path."),
+    "hikaricp": ("hikaricp", "The service has no Hikari pool, or it is not bound to the registry."),
 }
 
 
@@ -77,6 +78,9 @@ def label_values(metric: str, label: str, wanted: Sequence[str]) -> tuple[str, .
     return tuple(dict.fromkeys(value for values in meant for value in values))
 
 
-def absent_hint(name: str) -> str:
-    """What the absence of a metric says, where more is known of it than its name."""
-    return next((hint for prefix, hint in ABSENT_HINTS.items() if name.startswith(prefix)), "")
+def absent_hint(name: str, there: Iterable[str]) -> str:
+    """What the absence of a metric says, where more is known of it than its name. ``there`` are the names on the page."""
+    for beginning, (absent, hint) in ABSENT_HINTS.items():
+        if name.startswith(beginning) and not any(other.startswith(absent) for other in there):
+            return hint
+    return ""

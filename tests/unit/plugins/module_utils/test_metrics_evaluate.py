@@ -353,6 +353,21 @@ def test_similar_names_are_shown_when_one_is_absent() -> None:
     assert "Similar names there: checkout_success_total" in nothing.hint
 
 
+@pytest.mark.parametrize(
+    ("metric", "page", "said"),
+    [
+        ("hikaricp_connections_activ", "hikaricp_connections_active 4\n", "Similar names"),
+        ("hikaricp_connections_active", "x 4\n", "no Hikari pool"),
+        ("resilience4j_circuitbreaker_state", "x 4\n", "No breaker is registered"),
+        ("kafka_consumer_lag", "kafka_consumer_coordinator_heartbeat_rate 4\n", "a dead consumer looks like no lag"),
+    ],
+)
+def test_what_an_absence_means(metric: str, page: str, said: str) -> None:
+    hint = found(rule(metric), page).hint
+    assert said in hint
+    assert ("Similar names" in hint) != ("no Hikari pool" in hint or "No breaker" in hint or "dead consumer" in hint)
+
+
 def test_own_aliases_come_before_the_well_known_ones() -> None:
     asked = rule("http_requests_total", "sum", {"http_requests_total": "our_requests_total"})
     assert numbers(asked, "our_requests_total 3\nhttp_server_requests_seconds_count 5\n") == {"": 3}
