@@ -20,6 +20,7 @@ from lab.runner.process import OWNER, Process
 
 OOM_EXIT, START_EXIT, LOST_EXIT = 137, 128, 255
 _CONFIG_RETRY_SECONDS = 1.0
+_PULL_ERROR_SECONDS = 1.0
 _MEMORY_SECONDS = 1.0
 _STEADY_SECONDS = 60.0  # a run that lasted so long ends a series of crashes
 
@@ -165,17 +166,17 @@ class Container:
                 self._event("ErrImageNeverPull", message, warning=True)
                 self.waits("ErrImageNeverPull", message)
             else:
-                await self._fail_to_pull(name, delay)
+                await self._fail_to_pull(name)
             await asyncio.sleep(delay)
             delay = min(delay * 2, self._pod.context.longest_backoff)
 
-    async def _fail_to_pull(self, name: str, delay: float) -> None:
+    async def _fail_to_pull(self, name: str) -> None:
         error = f'failed to pull and unpack image "{name}": failed to resolve reference "{name}": {name}: not found'
         self._event("Pulling", f'Pulling image "{name}"')
         self._event("Failed", f'Failed to pull image "{name}": rpc error: code = NotFound desc = {error}', warning=True)
         self._event("Failed", "Error: ErrImagePull", warning=True)
         self.waits("ErrImagePull", f"rpc error: code = NotFound desc = {error}")
-        await asyncio.sleep(delay)
+        await asyncio.sleep(_PULL_ERROR_SECONDS)
         self._event("BackOff", f'Back-off pulling image "{name}"')
         self._event("Failed", "Error: ImagePullBackOff", warning=True)
         self.waits("ImagePullBackOff", f'Back-off pulling image "{name}": ErrImagePull: {error}')

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The way from the API server to pods and to this node: an HTTP CONNECT proxy on a unix socket.
 
-Pod addresses lead to their loopback addresses, 127.0.0.1 stays what it is, and everything else is refused.
+Pod addresses lead to their loopback addresses, 127.0.0.1 and the node's name to this machine; all else is refused.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from lab.runner.addresses import loopback
-from lab.runner.context import HOST_IP
+from lab.runner.context import HOST_IP, NODE
 from lab.runner.kube import say
 
-_CONNECT = re.compile(rb"CONNECT ([0-9.]+):([0-9]{1,5}) HTTP/1\.[01]\r?\n")
+_CONNECT = re.compile(rb"CONNECT ([0-9A-Za-z.-]+):([0-9]{1,5}) HTTP/1\.[01]\r?\n")
 _CONNECT_SECONDS = 10
 _HEAD_BYTES = 16 * 1024
 _CHUNK = 64 * 1024
@@ -50,8 +50,8 @@ async def _connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         far_reader, far_writer = far
         await asyncio.gather(_pass(reader, far_writer), _pass(far_reader, writer))
-    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        pass
+    except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
+        pass  # the other side went away, or the runner stops
     finally:
         with suppress(OSError):
             writer.close()
@@ -71,8 +71,8 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 def _target(host: str) -> str | None:
-    if host == HOST_IP:
-        return host
+    if host in (HOST_IP, NODE):
+        return HOST_IP
     try:
         return loopback(host)
     except ValueError:

@@ -55,7 +55,12 @@ class Registry:
             tags += [(f"{version}-bad-{fault}", version, variables) for fault, variables in faults]
         for repository in entry["repositories"]:
             for tag, version, variables in tags:
-                known = {"python": sys.executable, "tag": tag, "version": version}
+                known = {
+                    "python": sys.executable,
+                    "name": repository.rpartition("/")[2],
+                    "tag": tag,
+                    "version": version,
+                }
                 self.add(
                     Image(
                         f"{repository}:{tag}",

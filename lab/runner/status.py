@@ -28,7 +28,7 @@ def build(
         "hostIP": HOST_IP,
         "hostIPs": [{"ip": HOST_IP}],
         "podIP": address,
-        "podIPs": [{"ip": address}],
+        "podIPs": [{"$patch": "replace"}, {"ip": address}],  # else an earlier address stays in the list
         "startTime": start,
         "containerStatuses": list(containers),
     }
