@@ -90,11 +90,11 @@ install-collection: dev ## build the archive and install it into .build/installe
 
 ##@ Lab
 .PHONY: lab lab-down lab-status lab-env lab-faults lab-fault lab-heal
-lab: venv ## start the lab (PostgreSQL, Kafka, BackOffice, gateway on loopback)
-	@$(PY) -m lab up
+lab: venv ## start the lab on loopback; PART=backoffice or PART=kubernetes starts only that part
+	@$(PY) -m lab up $(PART)
 
 lab-down: venv ## stop it; no process is left
-	@$(PY) -m lab down
+	@$(PY) -m lab down $(PART)
 
 lab-status: venv ## what runs
 	@$(PY) -m lab status

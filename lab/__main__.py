@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 
 from lab import programs, supervisor
-from lab.layout import PROGRAMS, LabError, Paths, paths, ports
+from lab.layout import PARTS, PROGRAMS, LabError, Paths, paths, ports
 from lab.progress import say
 
 NOT_UP = 3
+_WIDTH = max(map(len, PROGRAMS))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,21 +35,23 @@ def main(arguments: list[str] | None = None) -> int:
     return 1
 
 
-def _up(_options: argparse.Namespace, where: Paths) -> int:
+def _up(options: argparse.Namespace, where: Paths) -> int:
     from lab import faultbook, lifecycle
 
     begun = time.monotonic()
+    parts = options.parts or list(PARTS)
+    unbuilt = lifecycle.build(where, parts)
     with lifecycle.alone(where):
         left = faultbook.active(where)
-        fresh = not supervisor.running(where)
-        if not fresh and left:
+        running = supervisor.running(where)
+        if running and left and set(parts) <= set(programs.started_parts(where)):
             say(f"faults are in the lab: {', '.join(left)}; `make lab-heal` takes them out")
-            return _status(_options, where)
-        started = lifecycle.up(where, faulty=bool(left))
-        if left:
+            return _status(options, where)
+        started = lifecycle.up(where, parts, bool(left), unbuilt, asked=bool(options.parts))
+        if left and not running:
             say(f"faults were left in the lab when it was stopped: {', '.join(left)}")
             faultbook.heal(where)
-    code = _status(_options, where)
+    code = _status(options, where)
     say(f"the lab is up, started in {time.monotonic() - begun:.1f} s" if started else "the lab was up already")
     return code
 
@@ -60,10 +63,17 @@ def _down(options: argparse.Namespace, where: Paths) -> int:
         say("the lab is down: it was never started")
         return 0
     with lifecycle.alone(where):
-        strays = lifecycle.down(where)
-        if options.purge:
+        strays = lifecycle.down(where, options.parts or list(PARTS))
+        stay = programs.started_parts(where)
+        if options.purge and not stay:
             lifecycle.purge(where)
-    extra = f" ({strays} had lost their manager)" if strays else ""
+    if stay:
+        say(
+            f"{', '.join(options.parts)} is down, {', '.join(stay)} stays up"
+            + (" with its data" if options.purge else "")
+        )
+        return 0
+    extra = f" ({len(strays)} had lost their manager)" if strays else ""
     say(f"the lab is down, no process is left{extra}" + (", its data is deleted" if options.purge else ""))
     return 0
 
@@ -74,19 +84,23 @@ def _status(_options: argparse.Namespace, where: Paths) -> int:
     info = supervisor.programs_info(where)
     missing = programs.left_out(where)
     code = 0
-    for name in PROGRAMS:
+    parts = programs.started_parts(where)
+    for name in programs.of_parts(parts or PARTS):
         port = " ".join(str(ports()[each]) for each in programs.PORTS[name][:1])
         record = info.get(name)
         if record and record["statename"] == "RUNNING":
             since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(record["start"]))
-            say(f"{name:<11} running   pid {record['pid']:<7} port {port or '-':<6} since {since}")
+            say(f"{name:<{_WIDTH}} running   pid {record['pid']:<7} port {port or '-':<6} since {since}")
         elif name in missing:
-            say(f"{name:<11} left out  {missing[name]}")
+            say(f"{name:<{_WIDTH}} left out  {missing[name]}")
         else:
             code = NOT_UP
-            say(f"{name:<11} {_how(record) if record else 'stopped'}")
+            say(f"{name:<{_WIDTH}} {_how(record) if record else 'stopped'}")
+    for part in PARTS if parts else ():
+        if part not in parts:
+            say(f"{part:<{_WIDTH}} not started: `make lab` starts every part")
     for name, since in faultbook.active(where).items():
-        say(f"fault       {name} since {since}")
+        say(f"{'fault':<{_WIDTH}} {name} since {since}")
     if not info:
         say("the lab is down; `make lab` starts it")
     return code
@@ -157,6 +171,12 @@ def _positive(text: str) -> int:
     return number
 
 
+def _part(text: str) -> str:
+    if text not in PARTS:
+        raise argparse.ArgumentTypeError(f"no part {text!r} in the lab; there are {', '.join(PARTS)}")
+    return text
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description="The embedded lab: real servers on loopback.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -166,10 +186,13 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    add("up", _up, "start it, or bring back what does not run")
-    add("down", _down, "stop it; no process is left").add_argument(
-        "--purge", action="store_true", help="delete its data as well"
-    )
+    up = add("up", _up, "start it, or bring back what does not run")
+    down = add("down", _down, "stop it; no process is left")
+    for command, all_parts in ((up, "every part"), (down, "everything")):
+        command.add_argument(
+            "parts", nargs="*", type=_part, metavar="PART", help=f"{' or '.join(PARTS)}; {all_parts} when none is named"
+        )
+    down.add_argument("--purge", action="store_true", help="delete the data of the stopped lab as well")
     add("status", _status, "one line for each program and each active fault; exit code 3 when something does not run")
     add("env", _env, "export lines for a shell: everything another program needs to connect")
     add("faults", _faults, "list the faults that can be put in")

@@ -18,15 +18,17 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lab import launch, probes, programs, supervisor
-from lab.layout import PROGRAMS, LabError, Paths, address, paths, ports
+from lab.layout import PARTS, PROGRAMS, LabError, Paths, address, paths, ports
 
 __all__ = [
+    "PARTS",
     "PROGRAMS",
     "LabError",
     "Paths",
     "address",
     "clear_env",
     "is_up",
+    "left_out",
     "paths",
     "ports",
     "ready",
@@ -39,7 +41,19 @@ __all__ = [
     "wait_until",
 ]
 
-READY_SECONDS = {"postgresql": 60, "kafka": 120, "backoffice": 120, "gateway": 60, "market": 10}
+READY_SECONDS = {
+    "postgresql": 60,
+    "kafka": 120,
+    "backoffice": 120,
+    "gateway": 60,
+    "market": 10,
+    "etcd": 60,
+    "kube-apiserver": 120,
+    "kube-controller-manager": 60,
+    "kube-scheduler": 60,
+    "kwok": 60,
+    "runner": 60,
+}
 _GONE = ("EXITED", "FATAL", "STOPPED", "BACKOFF", "UNKNOWN")
 _T = TypeVar("_T")
 
@@ -51,10 +65,21 @@ def state(program: str) -> str:
     return str(info["statename"]) if info else "DOWN"
 
 
-def is_up() -> bool:
-    """True when every program runs that was not left out at the start."""
-    info = supervisor.programs_info(paths())
-    return bool(info) and all(record["statename"] == "RUNNING" for name, record in info.items())
+def is_up(part: str | None = None) -> bool:
+    """True when every program of the part (of all that were started) runs that was not left out at the start."""
+    where = paths()
+    names = programs.of_parts([_known_part(part)] if part else programs.started_parts(where))
+    info, missing = supervisor.programs_info(where), programs.left_out(where)
+    wanted = [name for name in names if name not in missing]
+    return bool(wanted) and all(info.get(name, {}).get("statename") == "RUNNING" for name in wanted)
+
+
+def left_out(part: str) -> str | None:
+    """Why a program of the part was left out at the last start; None when none was."""
+    missing = programs.left_out(paths())
+    return next(
+        (f"{name}: {missing[name]}" for name in programs.of_parts([_known_part(part)]) if name in missing), None
+    )
 
 
 def start(program: str, wait: bool = True) -> None:
@@ -155,6 +180,12 @@ def _known(program: str) -> str:
     if program not in PROGRAMS:
         raise LabError(f"no program {program!r} in the lab; there are {', '.join(PROGRAMS)}")
     return program
+
+
+def _known_part(part: str) -> str:
+    if part not in PARTS:
+        raise LabError(f"no part {part!r} in the lab; there are {', '.join(PARTS)}")
+    return part
 
 
 def _last_words(program: str) -> str:

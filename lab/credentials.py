@@ -13,7 +13,23 @@ KAFKA_USERS = {
     "lag-reader": "kafka_lag_reader_password",
     "no-acl": "kafka_no_acl_password",
 }
-NAMES = ("jwt_hs256_secret", "postgres_password", "backoffice_db_password", *KAFKA_USERS.values())
+# User of the Kubernetes API -> secret with the token that logs it in
+KUBERNETES_USERS = {
+    "admin": "kube_admin_token",
+    "sre-runbooks": "kube_sre_runbooks_token",
+    "sre-narrow": "kube_sre_narrow_token",
+    "system:kube-controller-manager": "kube_controller_manager_token",
+    "system:kube-scheduler": "kube_scheduler_token",
+    "kwok": "kube_kwok_token",
+    "runner": "kube_runner_token",
+}
+NAMES = (
+    "jwt_hs256_secret",
+    "postgres_password",
+    "backoffice_db_password",
+    *KAFKA_USERS.values(),
+    *KUBERNETES_USERS.values(),
+)
 
 
 def ensure(paths: Paths) -> None:

@@ -51,7 +51,7 @@ STEPS = (
 
 def main() -> int:
     begun = time.monotonic()
-    _run_lab("up", quiet=False)
+    _run_lab("up", "backoffice", quiet=False)
     _run_lab("heal", quiet=True)  # what an earlier demo, or somebody's own fault, left in
     try:
         for number, step in enumerate(STEPS, 1):

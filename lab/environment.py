@@ -42,6 +42,8 @@ def variables(paths: Paths) -> dict[str, str]:
         "SUPERVISOR_SOCKET": str(paths.supervisor_sock),
         "SUPERVISOR_CONFIG": str(paths.supervisord_conf),
     }
+    if paths.kubeconfig.exists():
+        known["KUBECONFIG"] = str(paths.kubeconfig)
     engine = java.recorded(paths)
     if engine:
         known |= {"JAVA": str(engine), "KAFKA_LIBS": f"{jars.libs()}/*"}

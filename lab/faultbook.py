@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
-from lab import control, probes, programs, supervisor
+from lab import cluster, control, probes, programs, supervisor
 from lab.layout import LabError, Paths, write_private
 from lab.progress import say
 
@@ -22,6 +22,9 @@ class Fault(Protocol):
 
     @property
     def summary(self) -> str: ...
+
+    @property
+    def part(self) -> str: ...
 
     def apply(self) -> None: ...
 
@@ -58,11 +61,12 @@ def put_in(paths: Paths, name: str) -> None:
         raise LabError(
             f"fault {name} is in the lab already, since {now[name]}; `make lab-heal FAULT={name}` takes it out"
         )
-    if not control.is_up() and not now:
-        raise LabError("the lab is not up: a fault needs a healthy lab; start it with `make lab`")
-    missing = programs.left_out(paths)
+    part = faults[name].part
+    if not control.is_up(part) and not now:
+        raise LabError(f"the lab's part {part} is not up: a fault needs a healthy lab; start it with `make lab`")
+    missing = control.left_out(part)
     if missing:
-        raise LabError(f"a fault needs the whole lab, and {', '.join(missing)} is left out; `make lab-status` says why")
+        raise LabError(f"fault {name} needs the whole part {part}, and some of it is left out: {missing}")
     _record(paths, {**now, name: datetime.now(UTC).isoformat(timespec="seconds")})
     try:
         faults[name].apply()
@@ -93,17 +97,22 @@ def heal(paths: Paths, name: str | None = None) -> None:
         say(f"still in the lab: {', '.join(now)}")
         return
     prove_healthy(paths)
-    say("healed: every program runs, orders flow through gateway, Kafka and BackOffice")
+    flows = {"backoffice": "orders flow through gateway, Kafka and BackOffice", "kubernetes": "every node is ready"}
+    parts = programs.started_parts(paths)
+    say(f"healed: every program runs, {', '.join(flows[part] for part in parts)}")
 
 
 def prove_healthy(paths: Paths) -> None:
     """Start what does not run and wait until data flows; LabError lists what is wrong otherwise."""
-    for program in supervisor.programs_info(paths):
-        control.start(program)
+    parts, missing = programs.started_parts(paths), programs.left_out(paths)
+    for program in programs.of_parts(parts):
+        if program not in missing:
+            control.start(program)
+    troubles: dict[str, Callable[[Paths], list[str]]] = {"backoffice": probes.trouble, "kubernetes": cluster.trouble}
     wrong: list[str] = []
 
     def healthy() -> bool:
-        wrong[:] = probes.trouble(paths)
+        wrong[:] = [line for part in parts if not control.left_out(part) for line in troubles[part](paths)]
         return not wrong
 
     try:

@@ -11,7 +11,20 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SUPERVISED = "SRE_LAB_SUPERVISED"  # in the environment of every process of the lab; its value is the state folder
-PROGRAMS = ("postgresql", "kafka", "backoffice", "gateway", "market")  # in the order of their start
+PARTS = {
+    "backoffice": ("postgresql", "kafka", "backoffice", "gateway", "market"),
+    "kubernetes": (
+        "postgresql",
+        "kafka",
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kwok",
+        "runner",
+    ),
+}
+PROGRAMS = tuple(dict.fromkeys(name for names in PARTS.values() for name in names))  # in the order of their start
 PORTS_APART = 1000
 _LONGEST_SOCKET_PATH = 90  # the kernel takes 107 bytes, and supervisord binds a longer name first
 
@@ -98,6 +111,35 @@ class Paths:
         return self.root / "kafka"
 
     @property
+    def kubernetes(self) -> Path:
+        """Configuration and tokens of the control plane; only its owner may look."""
+        return self.root / "kubernetes"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """For users: contexts lab (the default), lab-admin, lab-narrow, lab-expired."""
+        return self.kubernetes / "config"
+
+    @property
+    def etcd(self) -> Path:
+        return self.root / "etcd"
+
+    @property
+    def egress_socket(self) -> Path:
+        """Where the runner takes the API server's connections to nodes, pods and services."""
+        return self.run / "egress.sock"
+
+    @property
+    def parts_file(self) -> Path:
+        """Names of the parts that were started, one a line."""
+        return self.run / "parts"
+
+    @property
+    def furnished(self) -> Path:
+        """Marker: the first objects are in the cluster."""
+        return self.run / "furnished"
+
+    @property
     def seeding(self) -> Path:
         """Marker: the first orders are being put in."""
         return self.run / "seeding"
@@ -151,7 +193,7 @@ class Paths:
                 self.kafka,
             ):
                 folder.mkdir(parents=True, exist_ok=True)
-            for folder in (self.secrets, self.env):
+            for folder in (self.secrets, self.env, self.kubernetes, self.etcd):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise LabError(

@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lab import credentials, java, kafka, postgres, programs, supervisor, tls
-from lab.control import start, state, wait_ready, wait_until
-from lab.layout import PROGRAMS, SUPERVISED, LabError, Paths, ports, strict
+from lab import cluster, credentials, gobuild, java, kafka, postgres, programs, supervisor, tls
+from lab.control import start, wait_ready, wait_until
+from lab.layout import PARTS, SUPERVISED, LabError, Paths, ports, strict
 from lab.progress import say
 from lab.seed import seed
 
@@ -45,10 +45,23 @@ def _locked(descriptor: int) -> bool:
     return True
 
 
-def up(paths: Paths, faulty: bool = False) -> bool:
-    """Bring the lab up from whatever state it is in. True when it was started, False when all of it ran already.
+def build(paths: Paths, parts: Sequence[str]) -> str:
+    """Build what the parts need; minutes the first time, so before anything is locked. Why it cannot be had, or ""."""
+    if "kubernetes" not in parts:
+        return ""
+    try:
+        gobuild.ensure(paths)
+    except LabError as error:
+        return str(error)
+    return ""
+
+
+def up(paths: Paths, parts: Sequence[str], faulty: bool = False, unbuilt: str = "", asked: bool = False) -> bool:
+    """Bring parts of the lab up from whatever state they are in; parts that run already stay up.
 
     ``faulty``: faults are left in it, so the services may not come up before they are taken out.
+    ``unbuilt``: what ``build`` said. ``asked``: the parts were named, so none of their programs may be left out.
+    True when something was started, False when all of it ran already.
     """
     running = supervisor.running(paths)
     if running and paths.seeding.exists():
@@ -57,36 +70,61 @@ def up(paths: Paths, faulty: bool = False) -> bool:
     if not running:
         _clean_up(paths)
     credentials.ensure(paths)
-    tls.ensure(paths)
-    paths.ports_file.write_text("".join(f"{name}: {port}\n" for name, port in ports().items()), encoding="utf-8")
-    parts, missing = _parts(paths)
-    text = supervisor.configuration(paths, parts, root=os.geteuid() == 0)
-    changed = not paths.supervisord_conf.exists() or paths.supervisord_conf.read_text(encoding="utf-8") != text
-    if running and changed:
+    new_certificates = tls.ensure(paths)
+    before = programs.started_parts(paths) if running else ()
+    wanted = [part for part in PARTS if part in before or part in parts]
+    table, missing = _parts(paths, programs.of_parts(wanted), unbuilt)
+    for name in programs.of_parts(parts if asked else ()):
+        if name in missing:
+            raise LabError(f"{name} cannot be left out when it is asked for: {missing[name]}")
+    if "kubernetes" in wanted:
+        cluster.prepare(paths)
+    text = supervisor.configuration(paths, table, root=os.geteuid() == 0)
+    old = paths.supervisord_conf.read_text(encoding="utf-8") if paths.supervisord_conf.exists() else ""
+    if running and (new_certificates or not supervisor.only_adds(old, text)):
         say("the lab's configuration has changed: stopping it first")
         supervisor.stop(paths, _STOP_SECONDS)
         running = False
-    states = {part.name: state(part.name) for part in parts} if running else {}
-    asleep = [part.name for part in parts if states.get(part.name) not in ("RUNNING", "STARTING")]
-    if not asleep and (missing or paths.seeded.exists()):
-        for part in parts:
-            wait_ready(part.name)
+    names = [program.name for program in table]
+    states = {name: info["statename"] for name, info in supervisor.programs_info(paths).items()}
+    asleep = [name for name in names if states.get(name) not in ("RUNNING", "STARTING")]
+    complete = (
+        paths.seeded.exists() or "backoffice" not in wanted,
+        paths.furnished.exists() or "kubernetes" not in wanted,
+    )
+    if not asleep and (missing or all(complete)):
+        for name in names:
+            wait_ready(name)
         return False
     _free_ports(asleep)
     paths.supervisord_conf.write_text(text, encoding="utf-8")
     programs.write_environments(paths)
     programs.record_left_out(paths, missing)
-    if not running:
+    programs.record_parts(paths, wanted)
+    if running:
+        supervisor.add(paths, [name for name in names if name not in states])
+    else:
         supervisor.start(paths)
-    _start_all(paths, [part.name for part in parts], faulty)
+    if "kube-apiserver" in asleep:
+        paths.furnished.unlink(missing_ok=True)
+    _start_all(paths, names, faulty)
     return True
 
 
-def down(paths: Paths) -> int:
-    """Stop everything; the number of processes that had to be ended because they had lost their manager."""
+def down(paths: Paths, parts: Sequence[str]) -> list[str]:
+    """Stop parts of the lab; what another part needs stays up. With the last part, everything stops.
+
+    Names and pids of processes that had to be ended because they had lost their manager.
+    """
+    stay = [part for part in programs.started_parts(paths) if part not in parts]
+    if stay and supervisor.running(paths):
+        supervisor.remove(paths, set(programs.of_parts(parts)) - set(programs.of_parts(stay)))
+        programs.record_parts(paths, stay)
+        return []
     if supervisor.running(paths):
         supervisor.stop(paths, _STOP_SECONDS)
-    return len(end_strays(paths))
+    paths.parts_file.unlink(missing_ok=True)
+    return end_strays(paths)
 
 
 def purge(paths: Paths) -> None:
@@ -95,8 +133,8 @@ def purge(paths: Paths) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _parts(paths: Paths) -> tuple[list[supervisor.Program], dict[str, str]]:
-    """The programs that can run on this machine, and why the others cannot. LabError in strict mode."""
+def _parts(paths: Paths, names: Sequence[str], unbuilt: str = "") -> tuple[list[supervisor.Program], dict[str, str]]:
+    """Those of the programs that can run on this machine, and why the others cannot. LabError in strict mode."""
     programs.check_services()
     missing: dict[str, str] = {}
     server: postgres.Server | None = None
@@ -110,42 +148,66 @@ def _parts(paths: Paths) -> tuple[list[supervisor.Program], dict[str, str]]:
         command = kafka.command(paths, engine, kafka.ensure(paths, engine))
     except java.MissingJava as error:
         missing["kafka"] = str(error)
-    for name in PROGRAMS:
+    if unbuilt:
+        missing |= dict.fromkeys((name for name in cluster.PROGRAMS if name in names), unbuilt)
+    for name in names:
         for need in programs.NEEDS.get(name, ()):
             if need in missing and name not in missing:
                 missing[name] = f"it needs {need}"
-    for name, reason in missing.items():
+    for reason in dict.fromkeys(missing.values()):
+        which = ", ".join(name for name in missing if missing[name] == reason)
         if strict():
-            raise LabError(f"{name} cannot be left out in strict mode: {reason}")
-        say(f"{name} is left out: {reason}")
-    return [part for part in programs.table(paths, server, command) if part.name not in missing], missing
+            raise LabError(f"{which} cannot be left out in strict mode: {reason}")
+        say(f"{which} is left out: {reason}")
+    table = programs.table(paths, server, command)
+    return [program for program in table if program.name in names and program.name not in missing], missing
 
 
 def _start_all(paths: Paths, names: Sequence[str], faulty: bool) -> None:
-    """Servers side by side, then what is built on them, then the first orders, then the order flow."""
-    _start(name for name in names if name in ("postgresql", "kafka"))
+    """Servers side by side, then what is built on them, then the first orders and objects, then the order flow."""
+
+    def these(*wanted: str) -> list[str]:
+        return [name for name in names if name in wanted]
+
+    _start(these("postgresql", "kafka", "etcd"))
+    for name in these("kube-apiserver"):  # it takes seconds: meanwhile the others go on
+        start(name, wait=False)
     if "postgresql" in names:
         postgres.configure(paths)
     if "kafka" in names:
         kafka.configure(paths)
-    if faulty:
+    if not faulty:
+        _start(these("backoffice", "gateway"))
+        _seed(paths, names)
+    if "kube-apiserver" in names:
+        _start(these("kube-apiserver"))
+        bare = not paths.furnished.exists()
+        if bare:
+            cluster.furnish(paths)
+        _start(these("kube-controller-manager", "kube-scheduler", "kwok", "runner"))
+        if bare:
+            cluster.grant(paths)
+            paths.furnished.touch()
+    if not faulty:
+        _start(these("market"))
+
+
+def _seed(paths: Paths, names: Sequence[str]) -> None:
+    """The first orders, when there is a BackOffice that has none yet."""
+    if "backoffice" not in names or paths.seeded.exists():
         return
-    _start(name for name in names if name in ("backoffice", "gateway"))
-    if set(names) == set(PROGRAMS):
-        if not paths.seeded.exists():
-            say("putting in the first orders ...")
-            seed(paths)
+    if set(PARTS["backoffice"]) <= set(names):
+        say("putting in the first orders ...")
+        seed(paths)
     else:
         say("no first orders are put in: a part of their way is left out")
-    _start(name for name in names if name == "market")
 
 
-def _start(names: Iterator[str]) -> None:
+def _start(names: Sequence[str]) -> None:
     begun = time.monotonic()
-    waiting = list(names)
-    for name in waiting:
+    for name in names:
         start(name, wait=False)
-    for name in waiting:
+    for name in names:
         wait_ready(name)
         say(f"{name}: ready after {time.monotonic() - begun:.1f} s")
 

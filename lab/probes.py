@@ -12,7 +12,7 @@ import urllib.request
 from datetime import UTC, datetime
 from typing import Any
 
-from lab import kafka, postgres
+from lab import cluster, kafka, postgres
 from lab.layout import Paths, address, paths, ports
 
 ACCOUNT = "acct_demo"
@@ -68,6 +68,8 @@ def ready(program: str) -> bool:
             return request(program, "/health")[0] == 200
         except OSError:
             return False
+    if program in cluster.PROGRAMS or program == "runner":
+        return cluster.answers(program, paths())
     return True
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from lab import kafka
-from lab.layout import REPOSITORY, LabError, Paths, address, ports, write_private
+from lab import cluster, kafka
+from lab.layout import PARTS, PROGRAMS, REPOSITORY, LabError, Paths, address, ports, write_private
 from lab.postgres import Server
 from lab.supervisor import Program
 
@@ -22,9 +22,19 @@ PORTS: Mapping[str, Sequence[str]] = {
     "backoffice": ("backoffice",),
     "gateway": ("gateway",),
     "market": (),
+    "etcd": ("etcd", "etcd_peer"),
+    "kube-apiserver": ("kube_apiserver",),
+    "kube-controller-manager": ("kube_controller_manager",),
+    "kube-scheduler": ("kube_scheduler",),
+    "kwok": ("kwok",),
+    "runner": ("runner", "ingress", "ingress_tls"),
 }
 # What a program cannot run without: it is left out when one of these is.
-NEEDS: Mapping[str, Sequence[str]] = {"backoffice": ("postgresql",), "market": ("gateway", "kafka")}
+NEEDS: Mapping[str, Sequence[str]] = {
+    "backoffice": ("postgresql",),
+    "market": ("gateway", "kafka"),
+    "runner": ("kube-apiserver", "postgresql"),
+}
 _OWN_PYTHON = REPOSITORY / ".venv" / "bin" / "python"
 _LAUNCHER = Path(__file__).parent / "launch.py"
 
@@ -64,6 +74,8 @@ def table(paths: Paths, server: Server | None, kafka_command: Sequence[str] | No
     if kafka_command:
         programs.append(Program("kafka", launched(paths, "kafka", kafka_command), paths.kafka, stop_seconds=45))
     programs += [Program(name, launched(paths, name, service_command(name)), paths.services) for name in SERVICES]
+    programs += cluster.programs(paths)
+    programs.append(Program("runner", launched(paths, "runner", [interpreter(), "-m", "lab.runner"]), paths.services))
     return programs
 
 
@@ -100,6 +112,11 @@ def environments(paths: Paths) -> dict[str, dict[str, str]]:
             "GATEWAY_URL": f"http://{address('gateway')}",
             "MARKET_ACCOUNT_ID": "acct_market",
         },
+        "runner": {
+            **common,
+            "RUNNER_KUBECONFIG": str(cluster.program_kubeconfig(paths, "runner")),
+            "RUNNER_EGRESS_SOCKET": str(paths.egress_socket),
+        },
     }
 
 
@@ -118,6 +135,25 @@ def write_env(path: Path, variables: Mapping[str, str | None]) -> None:
     write_private(
         path, "".join(name + "\n" if value is None else f"{name}={value}\n" for name, value in variables.items())
     )
+
+
+def of_parts(names: Iterable[str]) -> tuple[str, ...]:
+    """The programs of these parts, in the order of their start."""
+    wanted = {program for name in names for program in PARTS[name]}
+    return tuple(program for program in PROGRAMS if program in wanted)
+
+
+def started_parts(paths: Paths) -> tuple[str, ...]:
+    """The parts that were started since the lab was last down."""
+    try:
+        names = paths.parts_file.read_text(encoding="utf-8").split()
+    except FileNotFoundError:
+        return ()
+    return tuple(name for name in PARTS if name in names)
+
+
+def record_parts(paths: Paths, names: Iterable[str]) -> None:
+    paths.parts_file.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 
 
 def left_out(paths: Paths) -> dict[str, str]:

@@ -6,18 +6,20 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shlex
 import socket
 import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab.layout import REPOSITORY, LabError, Paths, marked
+from lab.layout import PROGRAMS, REPOSITORY, LabError, Paths, marked, number
 
 NOT_RUNNING, ALREADY_STARTED, BAD_NAME, SHUTDOWN_STATE = 70, 60, 10, 6  # fault codes of supervisor's XML-RPC interface
 _PASSED_ON = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR", "TZ")
@@ -59,12 +61,12 @@ def configuration(paths: Paths, programs: Sequence[Program], root: bool) -> str:
         "[supervisorctl]",
         f"serverurl=unix://{text(paths.supervisor_sock)}",
     ]
-    for order, program in enumerate(programs, start=1):
+    for program in programs:
         lines += [
             f"[program:{program.name}]",
             f"command={text(shlex.join(program.command))}",
             f"directory={text(program.directory)}",
-            f"priority={order * 10}",
+            f"priority={10 * _order(program)}",
             "autostart=false",
             "autorestart=false",
             "startsecs=0",
@@ -81,6 +83,20 @@ def configuration(paths: Paths, programs: Sequence[Program], root: bool) -> str:
             "stderr_logfile_backups=1",
         ]
     return "\n".join(lines) + "\n"
+
+
+def _order(program: Program) -> int:
+    """Place in the order of the start; the same whatever else is in the configuration."""
+    return PROGRAMS.index(program.name) + 1 if program.name in PROGRAMS else len(PROGRAMS) + 1
+
+
+def only_adds(old: str, new: str) -> bool:
+    """True when the new configuration has everything that the old one has, unchanged."""
+    return set(_sections(old)) <= set(_sections(new))
+
+
+def _sections(text: str) -> list[str]:
+    return re.split(r"^(?=\[)", text, flags=re.MULTILINE)
 
 
 class _Connection(http.client.HTTPConnection):
@@ -134,6 +150,26 @@ def programs_info(paths: Paths) -> dict[str, Mapping[str, Any]]:
         return {}
 
 
+def add(paths: Paths, names: Sequence[str]) -> None:
+    """Take programs that are new in the configuration file into the running supervisord."""
+    call(paths, "reloadConfig")
+    for name in names:
+        call(paths, "addProcessGroup", name)
+
+
+def remove(paths: Paths, names: Collection[str]) -> None:
+    """Stop programs, the last one first, and take them out of the running supervisord and its configuration."""
+    for name in reversed([name for name in programs_info(paths) if name in names]):
+        with suppress(xmlrpc.client.Fault):  # it does not run
+            call(paths, "stopProcess", name, True, seconds=90)
+        call(paths, "removeProcessGroup", name)
+    headers = tuple(f"[program:{name}]\n" for name in names)
+    kept = [
+        section for section in _sections(paths.supervisord_conf.read_text("utf-8")) if not section.startswith(headers)
+    ]
+    paths.supervisord_conf.write_text("".join(kept), encoding="utf-8")
+
+
 def begun(paths: Paths, name: str) -> bool:
     """True when the program runs its own command, or has ended.
 
@@ -154,6 +190,7 @@ def start(paths: Paths) -> None:
     environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     environment |= marked(paths)
     environment["SRE_LAB_DIR"] = str(paths.root)
+    environment["SRE_LAB_NUMBER"] = str(number())
     environment["PYTHONPATH"] = str(REPOSITORY)
     answer = subprocess.run(
         [sys.executable, "-m", "supervisor.supervisord", "-c", str(paths.supervisord_conf)],

@@ -28,16 +28,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def lab() -> Iterator[None]:
-    """The lab is up and healthy. What this session started is stopped at its end; what was up stays up."""
+    """The lab's part backoffice is up and healthy. What this session started is stopped at its end; what was up stays."""
     from lab import control
 
-    was_up = control.is_up()
-    lab_command("up")
+    was_up = control.is_up("backoffice")
+    lab_command("up", "backoffice")
     lab_command("heal")
     yield
     lab_command("heal")
     if not was_up:
-        lab_command("down")
+        lab_command("down", "backoffice")
 
 
 @pytest.fixture(scope="session")

@@ -25,6 +25,7 @@ class Fault:
     summary: str
     apply: Callable[[], None]
     undo: Callable[[], None]
+    part: str = "backoffice"
 
 
 def overridden(name: str, summary: str, program: str, variables: dict[str, str | None], joins: bool = False) -> Fault:

@@ -47,14 +47,14 @@ SCRIPT_OPTIONS = (
 @contextmanager
 def lab() -> Iterator[None]:
     """The lab's broker, left as it was found."""
-    was_up = control.is_up()
+    was_up = control.is_up("backoffice")
     if not was_up:
-        lab_command("up")
+        lab_command("up", "backoffice")
     try:
         yield
     finally:
         if not was_up:
-            lab_command("down")
+            lab_command("down", "backoffice")
 
 
 @contextmanager

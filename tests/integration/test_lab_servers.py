@@ -15,7 +15,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from lab import credentials, environment, oracle, probes
-from lab.layout import PROGRAMS, SUPERVISED, address, paths
+from lab.layout import PARTS, SUPERVISED, address, paths
 
 pytestmark = [pytest.mark.lab, pytest.mark.usefixtures("lab")]
 
@@ -125,7 +125,7 @@ def test_everything_listens_on_loopback_only() -> None:
 def test_no_secret_stands_in_a_command_line_or_a_log() -> None:
     secrets = [paths().secret(name) for name in credentials.NAMES]
     lines = [" ".join(process.cmdline()) for process in processes()]
-    assert len(lines) >= len(PROGRAMS)
+    assert len(lines) >= len(PARTS["backoffice"])
     texts = lines + [log.read_text("utf-8", "replace") for log in paths().logs.glob("*.log")]
     assert not any(secret in text for secret in secrets for text in texts)
 
@@ -133,7 +133,7 @@ def test_no_secret_stands_in_a_command_line_or_a_log() -> None:
 def test_up_again_changes_nothing() -> None:
     before = {process.pid for process in processes()}
     answer = subprocess.run(
-        [sys.executable, "-m", "lab", "up"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "lab", "up", "backoffice"], capture_output=True, text=True, timeout=60, check=False
     )
     assert answer.returncode == 0, answer.stderr
     assert "the lab was up already" in answer.stdout

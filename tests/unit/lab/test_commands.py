@@ -36,15 +36,17 @@ def test_status_shows_each_state(
     )
     monkeypatch.setattr(command.programs, "left_out", lambda _: {"market": "it needs kafka"})
     monkeypatch.setattr(faultbook, "active", lambda _: {"kafka-stopped": "2031-04-02T08:00:00+00:00"})
+    programs.record_parts(lab, ["backoffice"])
     assert command.main(["status"]) == command.NOT_UP
-    postgresql, kafka, backoffice, gateway, market, fault = capsys.readouterr().out.splitlines()
+    postgresql, kafka, backoffice, gateway, market, other, fault = capsys.readouterr().out.splitlines()
     assert "running   pid 7 " in postgresql
     assert "port 15432" in postgresql
     assert "exited    status 3 at 20" in kafka
     assert "exited    by a signal at 20" in backoffice
     assert gateway.split() == ["gateway", "stopped"]
     assert market.endswith("left out  it needs kafka")
-    assert fault == "fault       kafka-stopped since 2031-04-02T08:00:00+00:00"
+    assert other.split()[:3] == ["kubernetes", "not", "started:"]
+    assert fault.split() == ["fault", "kafka-stopped", "since", "2031-04-02T08:00:00+00:00"]
 
 
 def test_an_error_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -85,6 +87,12 @@ def test_env_prints_only_lines_that_a_shell_can_evaluate(lab: Paths, capsys: pyt
         assert values[name] == served[name]
     for name in ("jwt_hs256_secret", "postgres_password", "kafka_admin_password"):
         assert lab.secret(name) not in "\n".join(lines)
+
+
+def test_a_part_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        command.main(["up", "nomad"])
+    assert "no part 'nomad' in the lab; there are backoffice, kubernetes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "10001", "many"])

@@ -19,6 +19,7 @@ class Recorder:
     events: list[str]
     breaks: bool = False
     summary: str = field(default="something is wrong")
+    part: str = "backoffice"
 
     def apply(self) -> None:
         self.events.append(f"+{self.name}")
@@ -35,7 +36,7 @@ def events(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     faults = {name: Recorder(name, seen, breaks=name == "bad") for name in ("one", "two", "bad")}
     monkeypatch.setattr(faultbook, "catalogue", lambda: faults)
-    monkeypatch.setattr(control, "is_up", lambda: True)
+    monkeypatch.setattr(control, "is_up", lambda _: True)
     monkeypatch.setattr(supervisor, "running", lambda _: True)
     monkeypatch.setattr(faultbook, "prove_healthy", lambda _: seen.append("proof"))
     return seen
@@ -82,7 +83,9 @@ def test_unknown_names_list_the_known_ones(lab: Paths, events: list[str]) -> Non
 
 def test_a_lab_with_a_gap_takes_no_fault(lab: Paths, events: list[str]) -> None:
     programs.record_left_out(lab, {"kafka": "no Java"})
-    with pytest.raises(LabError, match="needs the whole lab, and kafka is left out"):
+    with pytest.raises(
+        LabError, match="fault one needs the whole part backoffice, and some of it is left out: kafka: no Java"
+    ):
         faultbook.put_in(lab, "one")
     assert events == []
 
@@ -90,9 +93,9 @@ def test_a_lab_with_a_gap_takes_no_fault(lab: Paths, events: list[str]) -> None:
 def test_a_lab_that_is_down_takes_none_and_heals_none(
     lab: Paths, events: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(control, "is_up", lambda: False)
+    monkeypatch.setattr(control, "is_up", lambda _: False)
     monkeypatch.setattr(supervisor, "running", lambda _: False)
-    with pytest.raises(LabError, match="the lab is not up"):
+    with pytest.raises(LabError, match="the lab's part backoffice is not up"):
         faultbook.put_in(lab, "one")
     with pytest.raises(LabError, match="the lab is down"):
         faultbook.heal(lab)

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from lab import control, layout, lifecycle, programs
-from lab.layout import LabError, Paths
+from lab.layout import PARTS, LabError, Paths
 
 SLEEP = [sys.executable, "-c", "import time; print('awake', flush=True); time.sleep(60)"]
 
@@ -91,22 +91,30 @@ def bare(lab: Paths, monkeypatch: pytest.MonkeyPatch) -> Paths:
 def test_a_part_without_toolchain_is_left_out_with_what_needs_it(
     bare: Paths, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parts, missing = lifecycle._parts(bare)
+    parts, missing = lifecycle._parts(bare, PARTS["backoffice"])
     assert [part.name for part in parts] == ["postgresql", "backoffice", "gateway"]
     assert missing == {"kafka": "no Java here", "market": "it needs kafka"}
     assert "kafka is left out: no Java here" in capsys.readouterr().out
 
 
+def test_a_control_plane_that_cannot_be_built_is_one_line(bare: Paths, capsys: pytest.CaptureFixture[str]) -> None:
+    table, missing = lifecycle._parts(bare, programs.of_parts(PARTS), "no network")
+    assert [program.name for program in table] == ["postgresql", "backoffice", "gateway"]
+    assert missing["runner"] == "it needs kube-apiserver"
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if "no network" in line]
+    assert line == "etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok is left out: no network"
+
+
 def test_strict_mode_leaves_nothing_out(bare: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LAB_STRICT", "1")
     with pytest.raises(LabError, match="kafka cannot be left out in strict mode: no Java here"):
-        lifecycle._parts(bare)
+        lifecycle._parts(bare, PARTS["backoffice"])
 
 
 def test_a_missing_service_is_one_line(bare: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(programs, "SERVICES", ("backoffice", "absent"))
     with pytest.raises(LabError, match=r"absent: the module lab.services.absent is missing"):
-        lifecycle._parts(bare)
+        lifecycle._parts(bare, PARTS["backoffice"])
 
 
 def test_waiting_ends_with_a_value_or_one_line() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from lab import kafka, postgres, programs, supervisor, tls
 from lab.credentials import KAFKA_USERS
-from lab.layout import Paths, ports
+from lab.layout import PARTS, PROGRAMS, Paths, ports
 
 
 def test_kafka_listens_on_loopback_only_and_asks_for_permission(lab: Paths) -> None:
@@ -68,7 +68,7 @@ def test_supervisor_reads_its_configuration_as_it_was_meant(tmp_path: Path) -> N
     options = ServerOptions()
     options.realize(["-c", str(odd.supervisord_conf)], doc="")
     read = {group.name: group.process_configs[0] for group in options.process_group_configs}
-    assert list(read) == ["postgresql", "kafka", "backoffice", "gateway", "market"]
+    assert list(read) == list(PROGRAMS)
     for program in table:
         config = read[program.name]
         assert shlex.split(config.command) == list(program.command)
@@ -145,3 +145,16 @@ def test_data_of_a_lab_whose_folder_was_deleted_are_not_taken_for_this_one_s(
     lab.secret_file("postgres_password").write_text("another lab's password", encoding="utf-8")
     postgres.ensure(lab)
     assert len(made) == 2
+
+
+def test_a_part_that_joins_does_not_change_what_runs(lab: Paths) -> None:
+    server = postgres.Server(Path("/opt/pg"), lab.root / "pg", None)
+    table = programs.table(lab, server, ["/opt/java", "kafka.Kafka"])
+
+    def text(part: str) -> str:
+        return supervisor.configuration(lab, [each for each in table if each.name in PARTS[part]], root=False)
+
+    both = supervisor.configuration(lab, table, root=False)
+    assert all(supervisor.only_adds(text(part), both) for part in PARTS)
+    assert not supervisor.only_adds(both, text("kubernetes"))
+    assert not supervisor.only_adds(text("kubernetes"), both.replace("kafka.Kafka", "kafka.Other"))
