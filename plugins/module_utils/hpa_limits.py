@@ -14,7 +14,7 @@ from . import kubernetes_objects as objects
 from .argspec import ArgumentSpec
 from .errors import InputError, RefusedError, RunbookError
 from .kubernetes_capacity import Capacity
-from .kubernetes_change import existing, until_settled, warn_all
+from .kubernetes_change import existing, until_settled, warn_all, written
 from .kubernetes_client import Cluster
 from .kubernetes_errors import NotFoundError
 from .kubernetes_hpa import Hpa, autoscaler
@@ -179,9 +179,9 @@ class _Change:
             self._require_room(seen)
             spec = {"minReplicas": seen.plan.after[0], "maxReplicas": seen.plan.after[1]}
             body = {"metadata": {"resourceVersion": objects.resource_version(dict(hpa))}, "spec": spec}
-            self._cluster.patch(
-                HPA, self._namespace, objects.name(dict(hpa)), body, "merge", dry_run=self._context.check_mode
-            )
+            where = (HPA, self._namespace, objects.name(dict(hpa)))
+            dry = self._context.check_mode
+            written(key, lambda: self._cluster.patch(*where, body, "merge", dry_run=dry))
         return seen
 
     def _find(self) -> Hpa:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from . import kubernetes_objects as objects
-from .errors import InputError
+from .errors import InputError, RunbookError, UnreachableError
 from .kubernetes_client import Cluster
 from .kubernetes_errors import ConflictError, ForbiddenError, NotFoundError
 from .operation import Context
@@ -60,6 +60,18 @@ def until_settled(context: Context, attempt: Callable[[], Result]) -> Result:
             pause = FIRST_PAUSE_SECONDS * number
             context.clock.sleep(context.deadline.within(pause, "trying again after a conflict"))
     raise AssertionError("unreachable")
+
+
+def written(key: str, write: Callable[[], Result]) -> Result:
+    """The answer to a write that is meant to be stored; says so when nobody knows whether it was."""
+    try:
+        return write()
+    except UnreachableError as error:
+        raise RunbookError(
+            f"{key}: the API server was lost while the change was written, so whether it is stored is not known. "
+            f"It is safe to run this task again. {error.message}",
+            changed=None,
+        ) from None
 
 
 def warn_all(context: Context, key: str, rows: Iterable[dict[str, str]]) -> None:

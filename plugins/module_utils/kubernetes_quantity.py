@@ -25,8 +25,10 @@ _BYTES = ("Ti", "Gi", "Mi", "Ki")
 
 def amount(text: Any, option: str = "") -> Decimal:
     """``500m``, ``1Gi`` or a number; InputError for what is no quantity, or is below zero."""
+    said = str(text).strip()
     try:
-        found = Decimal(parse_quantity(str(text).strip()))
+        # Decimal takes blanks and underscores within a number, the API server does not.
+        found = Decimal(-1 if "_" in said or len(said.split()) != 1 else parse_quantity(said))
     except (ValueError, ArithmeticError):
         found = Decimal(-1)
     if not (found.is_finite() and found >= 0):

@@ -11,6 +11,7 @@ The right to create pods is no more than the right to patch a workload gives any
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from typing import Any
 from . import kubernetes_objects as objects
 from .kubernetes_client import Cluster
 from .kubernetes_errors import ApiError, ForbiddenError, InvalidError
+
+_NAME = re.compile(r'^(pods|Pod) "[^"]*" is (forbidden|invalid): ')
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,10 @@ def try_pod(cluster: Cluster, workload: Mapping[str, Any], template: Mapping[str
     try:
         return Trial(pod=cluster.create("Pod", objects.namespace(owner), _pod(owner, template), dry_run=True))
     except (ForbiddenError, InvalidError) as error:
-        said = str(error.details.get("message") or error.message)
+        said = str(error.details.get("server_message") or error.message).rstrip(".")
         if error.status == 403 and "cannot create resource" in said:
             return Trial(unverified=f"whether admission lets such pods in could not be tried: {error.message}")
-        return Trial(refused=said)
+        return Trial(refused=_NAME.sub("", said))
     except ApiError as error:
         return Trial(unverified=f"whether admission lets such pods in could not be tried: {error.message}")
 

@@ -14,7 +14,7 @@ from . import kubernetes_objects as objects
 from .argspec import ArgumentSpec
 from .errors import InputError, RefusedError, RunbookError
 from .kubernetes_capacity import Capacity
-from .kubernetes_change import existing, until_settled, warn_all
+from .kubernetes_change import existing, until_settled, warn_all, written
 from .kubernetes_client import Cluster
 from .kubernetes_hpa import Hpa, autoscaler
 from .kubernetes_quota import Demand
@@ -90,7 +90,7 @@ class _Scaling:
             seen = until_settled(self._context, self._try)
         except RunbookError as error:
             if self._first and any(self._changed.values()):
-                error.details |= {"changed": True, **self._told(self._first)}
+                error.details |= {**self._told(self._first), "changed": True}
             raise
         first = self._first or seen
         result = self._told(first)
@@ -154,7 +154,8 @@ class _Scaling:
                 "metadata": {"resourceVersion": objects.resource_version(dict(seen.hpas[0]))},
                 "spec": {"minReplicas": limits.after[0], "maxReplicas": limits.after[1]},
             }
-            self._cluster.patch(HPA, self._namespace, limits.name, body, "merge", dry_run=dry)
+            where = (HPA, self._namespace, limits.name)
+            written(self._key, lambda: self._cluster.patch(*where, body, "merge", dry_run=dry))
             self._changed["hpa"] = not dry
         if moves:
             self._scale(seen, dry_run=dry)
@@ -165,8 +166,9 @@ class _Scaling:
             "metadata": {"resourceVersion": objects.resource_version(seen.workload)},
             "spec": {"replicas": seen.plan.after},
         }
-        answer = self._cluster.patch(
-            self._kind, self._namespace, self._name, body, "merge", dry_run=dry_run, subresource="scale"
+        where = (self._kind, self._namespace, self._name)
+        answer = written(
+            self._key, lambda: self._cluster.patch(*where, body, "merge", dry_run=dry_run, subresource="scale")
         )
         now = (answer.get("spec") or {}).get("replicas", 0)
         if now != seen.plan.after:

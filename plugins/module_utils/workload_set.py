@@ -14,7 +14,7 @@ from . import kubernetes_objects as objects
 from .argspec import ArgumentSpec
 from .errors import RefusedError, RunbookError
 from .kubernetes_capacity import Capacity
-from .kubernetes_change import existing, until_settled, warn_all
+from .kubernetes_change import existing, until_settled, warn_all, written
 from .kubernetes_client import Cluster
 from .kubernetes_errors import ForbiddenError
 from .kubernetes_history import History, Revision
@@ -186,7 +186,8 @@ class _Setting:
             "spec": {"template": seen.change.patch},
         }
         dry = self._context.check_mode
-        answer = self._cluster.patch(self._kind, self._namespace, self._name, body, "strategic", dry_run=dry)
+        where = (self._kind, self._namespace, self._name)
+        answer = written(self._key, lambda: self._cluster.patch(*where, body, "strategic", dry_run=dry))
         left = change(self._key, objects.template(answer), self._rows)
         if left:
             raise RunbookError(

@@ -142,6 +142,10 @@ def _amounts(container: str, option: str, given: dict[str, Any]) -> dict[str, st
             raise InputError(f"container {container}: {option}: {resource!r} is no resource.", option="containers")
         text = None if value is None else str(value).strip()
         if text is not None:
-            amount(text, f"containers.{option}.{resource}")
+            try:
+                amount(text)
+            except InputError as error:
+                message = f"container {container}: {option}: {resource}: {error.message}"
+                raise InputError(message, option="containers") from None
         found[str(resource)] = text
     return found
