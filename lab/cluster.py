@@ -122,10 +122,8 @@ def furnish(paths: Paths) -> None:
 
 
 def grant(paths: Paths) -> None:
-    """Give the users their rights."""
+    """Give the users their rights; namespace hafnium is there."""
     client = objects.Client(admin_kubeconfig(paths))
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "hafnium"}}
-    client.apply_object(namespace, "rbac.yml", owner="lab-rights")  # its manifest may come later
     for name in ("rbac.yml", "users.yml"):
         client.apply(MANIFESTS / name)
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
-from lab import cluster, control, probes, programs, supervisor
+from lab import cluster, control, hafnium, probes, programs, supervisor
 from lab.layout import LabError, Paths, write_private
 from lab.progress import say
 
@@ -97,7 +97,10 @@ def heal(paths: Paths, name: str | None = None) -> None:
         say(f"still in the lab: {', '.join(now)}")
         return
     prove_healthy(paths)
-    flows = {"backoffice": "orders flow through gateway, Kafka and BackOffice", "kubernetes": "every node is ready"}
+    flows = {
+        "backoffice": "orders flow through gateway, Kafka and BackOffice",
+        "kubernetes": "every node and service of the cluster is ready",
+    }
     parts = programs.started_parts(paths)
     say(f"healed: every program runs, {', '.join(flows[part] for part in parts)}")
 
@@ -108,7 +111,7 @@ def prove_healthy(paths: Paths) -> None:
     for program in programs.of_parts(parts):
         if program not in missing:
             control.start(program)
-    troubles: dict[str, Callable[[Paths], list[str]]] = {"backoffice": probes.trouble, "kubernetes": cluster.trouble}
+    troubles: dict[str, Callable[[Paths], list[str]]] = {"backoffice": probes.trouble, "kubernetes": _cluster_trouble}
     wrong: list[str] = []
 
     def healthy() -> bool:
@@ -119,6 +122,10 @@ def prove_healthy(paths: Paths) -> None:
         control.wait_until(healthy, HEALTHY_SECONDS, "lab healthy")
     except LabError as error:
         raise LabError(f"{error}: {'; '.join(wrong)}") from None
+
+
+def _cluster_trouble(paths: Paths) -> list[str]:
+    return cluster.trouble(paths) + hafnium.trouble(paths, cluster.admin_kubeconfig(paths))
 
 
 def _record(paths: Paths, faults: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lab import cluster, credentials, gobuild, java, kafka, postgres, programs, supervisor, tls
+from lab import cluster, credentials, gobuild, hafnium, java, kafka, postgres, programs, supervisor, tls
 from lab.control import start, wait_ready, wait_until
 from lab.layout import PARTS, SUPERVISED, LabError, Paths, ports, strict
 from lab.progress import say
@@ -77,8 +77,9 @@ def up(paths: Paths, parts: Sequence[str], faulty: bool = False, unbuilt: str = 
     for name in programs.of_parts(parts if asked else ()):
         if name in missing:
             raise LabError(f"{name} cannot be left out when it is asked for: {missing[name]}")
-    if "kubernetes" in wanted:
+    if "kube-apiserver" in [program.name for program in table]:
         cluster.prepare(paths)
+        hafnium.prepare(paths)
     text = supervisor.configuration(paths, table, root=os.geteuid() == 0)
     old = paths.supervisord_conf.read_text(encoding="utf-8") if paths.supervisord_conf.exists() else ""
     if running and (new_certificates or not supervisor.only_adds(old, text)):
@@ -174,22 +175,34 @@ def _start_all(paths: Paths, names: Sequence[str], faulty: bool) -> None:
         start(name, wait=False)
     if "postgresql" in names:
         postgres.configure(paths)
+    if {"postgresql", "runner"} <= set(names):
+        hafnium.database(paths)
     if "kafka" in names:
         kafka.configure(paths)
     if not faulty:
         _start(these("backoffice", "gateway"))
         _seed(paths, names)
-    if "kube-apiserver" in names:
-        _start(these("kube-apiserver"))
-        bare = not paths.furnished.exists()
-        if bare:
-            cluster.furnish(paths)
-        _start(these("kube-controller-manager", "kube-scheduler", "kwok", "runner"))
-        if bare:
-            cluster.grant(paths)
-            paths.furnished.touch()
+    _start(these("kube-apiserver"))
+    bare = not paths.furnished.exists()
+    if "kube-apiserver" in names and bare:
+        cluster.furnish(paths)
+    _start(these("kube-controller-manager", "kube-scheduler", "kwok", "runner"))
+    if "runner" in names and bare:
+        _install(paths, faulty)
     if not faulty:
         _start(these("market"))
+
+
+def _install(paths: Paths, faulty: bool) -> None:
+    """Hafnium as its manifests have it, and the users' rights."""
+    begun = time.monotonic()
+    admin = cluster.admin_kubeconfig(paths)
+    hafnium.install(paths, admin)
+    cluster.grant(paths)
+    if not faulty:
+        hafnium.wait_ready(paths, admin)
+        say(f"hafnium: ready after {time.monotonic() - begun:.1f} s")
+    paths.furnished.touch()
 
 
 def _seed(paths: Paths, names: Sequence[str]) -> None:

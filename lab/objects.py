@@ -49,9 +49,9 @@ class Client:
             if document:
                 self.apply_object(document, path.name)
 
-    def apply_object(self, document: Mapping[str, Any], source: str, owner: str = "lab") -> None:
-        """Apply one object; ``source`` is named when it is refused. Fields of another ``owner`` stay as they are."""
-        path = f"{self._path(document)}?fieldManager={owner}&force=true"
+    def apply_object(self, document: Mapping[str, Any], source: str) -> None:
+        """Apply one object; ``source`` is named when it is refused."""
+        path = f"{self._path(document)}?fieldManager=lab&force=true"
         self.call("PATCH", path, f"{source}: {document['kind']} {document['metadata']['name']}", document)
 
     def put(self, document: Mapping[str, Any]) -> None:
