@@ -147,7 +147,7 @@ def _require_path(path: str, where: str) -> None:
 def look(instance: Instance, wanted: Wanted) -> Seen:
     """Ask one instance and judge what it says."""
     if instance.not_serving:
-        reading = Reading("none", checks.FAIL, f"not asked: the pod is {instance.not_serving}", _NOT_RUNNING)
+        reading = Reading("none", checks.FAIL, f"not asked: Kubernetes says {instance.not_serving}", _NOT_RUNNING)
         return Seen(instance, reading, _row(instance, reading, None), [_health(instance, wanted, reading, None)])
     answer = instance.fetch(wanted.path, ASKED)
     reading = read(answer, wanted.accepted)

@@ -5,7 +5,8 @@
 """The pods behind a Service (its EndpointSlices) or a label selector, ready or not, and the port each of them listens on.
 
 Pods that are ending are left out: nobody sends them requests any more. Rights needed: get services, list endpointslices
-(for a Service), list pods (for a selector); get namespaces, where it may be had, tells an empty namespace from none.
+(for a Service), list pods (for a selector); where they may be had, get pods tells why one is not ready, and get namespaces
+tells an empty namespace from none.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .kubernetes_errors import NotFoundError
 SERVICE_LABEL = "kubernetes.io/service-name"
 NAMES_IN_A_REQUEST = 50
 MOST_PODS = 5000
+MOST_LOOKED_AT = 20  # pods of one Service that are not ready
 
 Object = dict[str, Any]
 
@@ -107,7 +109,7 @@ class Pods:
             for endpoint in found.get("endpoints") or []:
                 _add(endpoint, number, pods, strangers)
         if pods:
-            return Found(_sorted(pods.values()))
+            return Found(self._explained(namespace, _sorted(pods.values())))
         if strangers:
             return Found(
                 problem=f"the addresses of Service {service} are no pods: {', '.join(strangers[:3])}", unknown=True
@@ -116,6 +118,16 @@ class Pods:
             problem=f"Service {service} has no endpoints",
             hint="No pod matches its selector, or none has an address yet: see the pods of the workload.",
         )
+
+    def _explained(self, namespace: str, pods: list[Pod]) -> list[Pod]:
+        """With the reason why those that are not ready cannot be asked, where it can be read."""
+        for pod in [pod for pod in pods if not pod.ready][:MOST_LOOKED_AT]:
+            try:
+                found = self.cluster.find("Pod", namespace, pod.name)
+            except RunbookError:
+                continue
+            pod.not_serving = _not_serving(found, pod.port) if found else "gone"
+        return pods
 
     def _of_selector(self, namespace: str, selector: str, port: str) -> Found:
         pods = []
@@ -164,22 +176,36 @@ def _add(endpoint: Mapping[str, Any], number: int | None, pods: dict[str, Pod], 
 
 def _pod(found: Object, wanted: str) -> Pod:
     """A pod of a selector with the port to ask; InputError when its containers do not say which port that is."""
-    status = found.get("status") or {}
     ready = (objects.condition(found, "Ready") or {}).get("status") == "True"
-    name = objects.name(found)
     port = _container_port(found, wanted)
+    not_serving = _not_serving(found, port)
+    return Pod(objects.name(found), port, ready and not not_serving, not_serving)
+
+
+def _not_serving(found: Object, port: int) -> str:
+    """Why nobody can answer on the port: ``Pending: ImagePullBackOff``, ``CrashLoopBackOff``; empty when somebody may."""
+    status = found.get("status") or {}
+    containers = (found.get("spec") or {}).get("containers") or []
+    own = [one["name"] for one in containers if port in {p.get("containerPort") for p in one.get("ports") or []}]
+    known = status.get("containerStatuses") or []
+    states = [one.get("state") or {} for one in known if not own or one.get("name") in own]
+    reason = next((text for text in map(_reason, states) if text), "")
     if status.get("phase") != "Running" or not status.get("podIP"):
-        return Pod(name, port, ready=False, not_serving=f"{status.get('phase') or 'Unknown'}{_waiting(status)}")
-    return Pod(name, port, ready)
+        waiting = reason or next((text for text in map(_reason, _init_states(status)) if text), "")
+        return f"{status.get('phase') or 'Unknown'}{f': {waiting}' if waiting else ''}"
+    return "" if not states or any("running" in state for state in states) else reason or "not running"
 
 
-def _waiting(status: Mapping[str, Any]) -> str:
-    """Why its first waiting container waits: ``: ImagePullBackOff``."""
-    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-        reason = ((container.get("state") or {}).get("waiting") or {}).get("reason")
-        if reason:
-            return f": {reason}"
-    return ""
+def _init_states(status: Mapping[str, Any]) -> list[Object]:
+    return [one.get("state") or {} for one in status.get("initContainerStatuses") or []]
+
+
+def _reason(state: Mapping[str, Any]) -> str:
+    """Why a container does not run: what it waits for, or how it ended; empty when it runs or has done its work."""
+    waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+    if ended:
+        return f"{ended.get('reason') or 'ended'} (exit code {ended.get('exitCode')})" if ended.get("exitCode") else ""
+    return str(waiting.get("reason") or "")
 
 
 def _container_port(found: Object, wanted: str) -> int:

@@ -182,7 +182,7 @@ def test_the_port_of_a_service_by_name_or_number(server: Server, resolve: Resolv
 
 
 def test_pods_of_a_selector(server: Server, resolve: Resolve) -> None:
-    waiting = {"containerStatuses": [{"state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
+    waiting = {"containerStatuses": [{"name": "main", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
     server.routes[f"{CORE}/pods"] = items(
         pod("c", "Pending", status=waiting),
         pod("b", ready=False),
@@ -195,6 +195,38 @@ def test_pods_of_a_selector(server: Server, resolve: Resolve) -> None:
     assert described(found) == [("web.a", 8080, True), ("web.b", 8080, False), ("web.c", 8080, False)]
     assert [one.not_serving for one in found.instances] == ["", "", "Pending: ImagePullBackOff"]
     assert server.asked[0].query["labelSelector"] == "app=web"
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ({"waiting": {"reason": "CrashLoopBackOff"}}, "CrashLoopBackOff"),
+        ({"terminated": {"reason": "OOMKilled", "exitCode": 137}}, "OOMKilled (exit code 137)"),
+        ({"running": {"startedAt": "2026-01-31T03:00:00Z"}}, ""),
+        ({}, "not running"),
+    ],
+)
+@pytest.mark.parametrize("row", [{"service": "web"}, {"selector": "app=web"}])
+def test_why_a_pod_cannot_be_asked(
+    server: Server, resolve: Resolve, state: dict[str, Any], says: str, row: dict[str, str]
+) -> None:
+    sidecar = {"name": "sidecar", "state": {"running": {}}}
+    found = pod("a", ready=False, status={"containerStatuses": [{"name": "main", "state": state}, sidecar]})
+    server.routes |= {
+        f"{CORE}/pods": items(found),
+        f"{CORE}/pods/a": json_answer(found),
+        SLICES: items(slice_of(endpoint("a", False))),
+    }
+    server.routes[f"{CORE}/services/web"] = service()
+    assert resolve(**row).instances[0].not_serving == says
+
+
+def test_a_pod_that_went_meanwhile_or_may_not_be_read(server: Server, resolve: Resolve) -> None:
+    server.routes |= {f"{CORE}/services/web": service(), SLICES: items(slice_of(endpoint("a", False)))}
+    server.routes[f"{CORE}/pods/a"] = refusal(404, "not found", "NotFound")
+    assert resolve(service="web").instances[0].not_serving == "gone"
+    server.routes[f"{CORE}/pods/a"] = refusal(403, 'pods "a" is forbidden: cannot get resource "pods"', "Forbidden")
+    assert resolve(service="web").instances[0].not_serving == ""
 
 
 @pytest.mark.parametrize(
