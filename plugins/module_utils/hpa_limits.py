@@ -164,7 +164,7 @@ class _Change:
                 result["after"] = self._limits(seen.plan)
                 result["rollout"] = self._followed(seen, patience)
         except RunbookError as error:
-            error.details |= result | {"requests": self._cluster.requests}
+            error.details = {**result, **error.details, "requests": self._cluster.requests}
             raise
         return result | {"requests": self._cluster.requests}
 

@@ -53,8 +53,6 @@ def until_settled(context: Context, attempt: Callable[[], Result]) -> Result:
             if number == MOST_TRIES:
                 raise ConflictError(
                     f"{error.message} {MOST_TRIES} tries, nothing was changed by the last. Who writes it all the time?",
-                    error.status,
-                    error.reason,
                     **error.details,
                 ) from None
             pause = FIRST_PAUSE_SECONDS * number

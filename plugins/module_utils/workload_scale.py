@@ -102,7 +102,7 @@ class _Scaling:
         try:
             result["after"] = self._after(first.plan, rollout)
         except RunbookError as error:
-            error.details |= result | {"requests": self._cluster.requests}
+            error.details = {**result, **error.details, "requests": self._cluster.requests}
             raise
         return result | {"requests": self._cluster.requests}
 

@@ -89,7 +89,7 @@ class _Setting:
         try:
             self._see_through(result, self._patched or seen.workload, patience)
         except RunbookError as error:
-            error.details |= result | {"requests": self._cluster.requests}
+            error.details = {**result, **error.details, "requests": self._cluster.requests}
             raise
         return result | {"requests": self._cluster.requests}
 
