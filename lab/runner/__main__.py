@@ -19,9 +19,9 @@ from aiohttp import web
 
 from lab import kubeconfig
 from lab.layout import REPOSITORY, SUPERVISED, LabError, paths
-from lab.runner import certificates, egress, settings
+from lab.runner import HOST_IP, NODE, certificates, egress, settings
 from lab.runner.addresses import AddressPool
-from lab.runner.context import HOST_IP, NODE, Context
+from lab.runner.context import Context
 from lab.runner.events import Recorder
 from lab.runner.images import Registry
 from lab.runner.ingress import Backends, Certificate, Ingress

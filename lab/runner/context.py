@@ -13,9 +13,6 @@ from lab.runner.events import Recorder
 from lab.runner.images import Registry
 from lab.runner.kube import Api
 
-NODE = "runner-0"
-HOST_IP = "127.0.0.1"
-
 
 @dataclass(frozen=True)
 class Context:

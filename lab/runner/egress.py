@@ -13,8 +13,8 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from lab.runner import HOST_IP, NODE
 from lab.runner.addresses import loopback
-from lab.runner.context import HOST_IP, NODE
 from lab.runner.kube import say
 
 _CONNECT = re.compile(rb"CONNECT ([0-9A-Za-z.-]+):([0-9]{1,5}) HTTP/1\.[01]\r?\n")

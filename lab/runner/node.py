@@ -8,11 +8,10 @@ import asyncio
 import os
 import platform
 
-from lab.runner import clock
-from lab.runner.context import HOST_IP, NODE, Context
+from lab.runner import CONDITIONS, HOST_IP, NODE, clock
+from lab.runner.context import Context
 from lab.runner.kube import MERGE, UNREACHABLE, Informer, Object, Refused, say
 
-CONDITIONS = "lab.sre.runbooks/conditions"  # annotation of the node: conditions that are to be true, comma-separated
 _LEASE_SECONDS = 10
 _STATUS_EVERY = 30  # leases
 _PATH = f"/api/v1/nodes/{NODE}"

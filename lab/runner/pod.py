@@ -43,6 +43,7 @@ class Pod:
         self._dirty = asyncio.Event()
         self._ending = asyncio.Event()
         self._deleted = False
+        self._tasks: list[asyncio.Task[None]] = []
         self.update(manifest)
 
     def container(self, name: str) -> Container | None:
@@ -65,12 +66,14 @@ class Pod:
 
     async def run(self) -> None:
         """Its whole life."""
-        tasks = []
         if not self._final:
-            tasks = [spawn(self._work(), f"pod {self.title}"), spawn(self._write_statuses(), f"status of {self.title}")]
+            self._tasks += [
+                spawn(self._work(), f"pod {self.title}"),
+                spawn(self._write_statuses(), f"status of {self.title}"),
+            ]
             self.changed()
         await self._ending.wait()
-        await cancel(*tasks)
+        await cancel(*self._tasks)
         await self._stop(_GONE_GRACE if self._deleted else self._grace())
         if not self._deleted:
             await self._finish()
@@ -79,6 +82,7 @@ class Pod:
 
     async def abandon(self, grace: float) -> None:
         """End its processes, and leave its object to the next runner."""
+        await cancel(*self._tasks)
         await asyncio.gather(*(each.stop(grace, told=False) for each in (*self.inits, *self.containers)))
 
     async def _work(self) -> None:

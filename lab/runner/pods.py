@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import asyncio
 
+from lab.runner import NODE
 from lab.runner.container import Container
-from lab.runner.context import NODE, Context
+from lab.runner.context import Context
 from lab.runner.kube import Informer, Object, say
 from lab.runner.pod import Pod
 from lab.runner.tasks import spawn

@@ -41,7 +41,7 @@ class _Watch:
         self._container, self._spec, self._pod, self._probe, self._kind = container, spec, pod, probe, kind
         self._period = float(probe.get("periodSeconds") or 10)
         self._begun = asyncio.get_running_loop().time()
-        self._counted = self._begun - self._period
+        self._counted = self._begun  # a process that has just been started may still refuse
         self._good = self._bad = 0
 
     async def until_good(self) -> None:

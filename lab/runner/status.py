@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lab.runner import clock
-from lab.runner.context import HOST_IP
+from lab.runner import HOST_IP, clock
 from lab.runner.kube import Object
 
 
