@@ -17,6 +17,7 @@ from ansible_collections.sre.runbooks.plugins.plugin_utils.report_command import
 
 WIDTH = 80
 MOST_LINES = 6  # of one check
+MOST_GREEN = 24
 MARK = {checks.FAIL: "FAIL", checks.UNVERIFIED: "????", checks.PASS: "ok", "accepted": "acc."}
 ACCEPTANCE_KEYS = ("check", "reason", "owner", "until")
 
@@ -217,14 +218,18 @@ def table(host: str, procedure: str, judgement: Judgement, inventory: Sequence[s
     """Checks and findings, worst first, 80 columns: one line for what is green, the whole story for what is not."""
     lines = [_fit(f"{host}  {procedure}"), _fit(f"  {summary(judgement)}")]
     width = min(26, max((len(row["id"]) for row in judgement.checks + judgement.accepted), default=0))
+    green = 0
     for row in judgement.checks:
         line = f"  {MARK[row['status']]:<4}  {row['id']:<{width}}  {_what(row)}"
         if row["status"] == checks.PASS:
-            lines.append(_fit(line))
+            green += 1
+            lines += [_fit(line)] if green <= MOST_GREEN else []
             continue
         lines += textwrap.wrap(line, WIDTH, subsequent_indent=" " * 8, drop_whitespace=True)[:MOST_LINES]
         if row["hint"]:
             lines += textwrap.wrap(row["hint"], WIDTH, initial_indent="        -> ", subsequent_indent="           ")
+    if green > MOST_GREEN:
+        lines.append(_fit(f"  {MARK[checks.PASS]:<4}  and {green - MOST_GREEN} more pass; the report lists them all"))
     for row in judgement.accepted:
         said = f"accepted until {row['until']} by {row['owner']}: {row['reason']}"
         lines.append(_fit(f"  {MARK['accepted']:<4}  {row['id']:<{width}}  {said}"))

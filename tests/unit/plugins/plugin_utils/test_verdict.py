@@ -149,3 +149,11 @@ def test_what_was_switched_off_is_noted() -> None:
 def test_secrets_in_a_failed_task_s_message_are_struck_out() -> None:
     judged = judge({"a": {"failed": True, "msg": "login with password=hunter2 refused"}})
     assert "hunter2" not in verdict.table("h", "p", judged)
+
+
+def test_what_passes_is_counted_beyond_a_screenful_and_what_does_not_is_always_shown() -> None:
+    rows = [*({"id": f"good.{n}", "status": "pass"} for n in range(100)), {"id": "bad", "status": "fail"}]
+    lines = verdict.table("h", "p", judge({"a": result(*rows)})).splitlines()
+    assert lines[2].startswith("  FAIL  bad")
+    assert sum("good." in line for line in lines) == verdict.MOST_GREEN
+    assert lines[-1] == f"  ok    and {100 - verdict.MOST_GREEN} more pass; the report lists them all"
