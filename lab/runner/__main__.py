@@ -63,7 +63,7 @@ async def run(options: Settings) -> None:
         await _serve(stack, options, Kubelet(pods, lambda: _trouble(node, pods)), Ingress(backends), certificate)
         informers = (pods.informer, node.informer, backends.informer, certificate.informer)
         tasks = [spawn(each.run(), "informer") for each in informers]
-        tasks += [spawn(context.events.run(), "events"), spawn(node.run(), "node")]
+        tasks += [spawn(context.events.run(), "events"), spawn(node.run(), "node"), spawn(pods.tidy(), "tidy")]
         say(f"node {NODE}: taking pods of {access.server}")
         await stopping.wait()
         await cancel(*tasks)

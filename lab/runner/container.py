@@ -33,6 +33,7 @@ class Home(Protocol):
     pod_ip: str
     address: str
     folder: Path
+    asleep: bool
 
     def changed(self) -> None: ...
 
@@ -130,7 +131,12 @@ class Container:
         self._pod.changed()
 
     def _resume(self, known: Object) -> None:
-        """What an earlier runner left: its process is lost, the next one is a restart."""
+        """What an earlier runner left. When it was asked to stop, the container goes on; else its process was lost."""
+        self._container_id, self._image_id = known["containerID"], known["imageID"]
+        if self._pod.asleep:
+            self.last, self.restarts = known["lastState"], int(known["restartCount"])
+            self.previous_log = self._log_path(self.restarts - 1) if self.restarts else None
+            return
         ended = known["state"].get("terminated")
         if ended is None:
             ended = known["lastState"].get("terminated") if "waiting" in known["state"] else None

@@ -16,6 +16,7 @@ from lab.runner.kube import STRATEGIC, UNREACHABLE, Object, Refused, say
 from lab.runner.tasks import cancel, spawn
 
 FINAL = ("Succeeded", "Failed")
+_ASLEEP = "asleep"  # file in a pod's folder: its processes were ended because the runner was, and are to go on
 _RETRY_SECONDS = 0.5
 _GONE_GRACE = 2.0  # for a pod that was deleted without waiting for its end
 _VOLUME_RETRY_SECONDS = 2.0
@@ -34,6 +35,8 @@ class Pod:
         self.address = loopback(self.pod_ip)
         self.folder: Path = context.folder / "pods" / f"{meta['namespace']}_{meta['name']}_{self.uid}"
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.asleep = (self.folder / _ASLEEP).exists()
+        (self.folder / _ASLEEP).unlink(missing_ok=True)
         spec = manifest["spec"]
         self.inits = self._containers(spec.get("initContainers"), known.get("initContainerStatuses"), init=True)
         self.containers = self._containers(spec["containers"], known.get("containerStatuses"), init=False)
@@ -83,6 +86,7 @@ class Pod:
     async def abandon(self, grace: float) -> None:
         """End its processes, and leave its object to the next runner."""
         await cancel(*self._tasks)
+        (self.folder / _ASLEEP).touch()
         await asyncio.gather(*(each.stop(grace, told=False) for each in (*self.inits, *self.containers)))
 
     async def _work(self) -> None:

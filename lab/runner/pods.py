@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 
 from lab.runner import NODE
 from lab.runner.container import Container
@@ -29,6 +30,13 @@ class Pods:
             if pod.title == f"{namespace}/{name}":
                 return pod, pod.container(container)
         return None
+
+    async def tidy(self) -> None:
+        """Remove the folders of pods that went while no runner was there."""
+        await self.informer.synced.wait()
+        for folder in (self._context.folder / "pods").glob("*"):
+            if folder.name.rpartition("_")[2] not in self._pods:
+                shutil.rmtree(folder, ignore_errors=True)
 
     def manifests(self) -> list[Object]:
         return [pod.manifest for pod in self._pods.values()]
