@@ -17,7 +17,7 @@ import xmlrpc.client
 from collections.abc import Callable
 from typing import TypeVar
 
-from lab import launch, probes, programs, supervisor
+from lab import cluster, launch, probes, programs, supervisor
 from lab.layout import PARTS, PROGRAMS, LabError, Paths, address, paths, ports
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "stop",
     "wait_ready",
     "wait_until",
+    "wake_clients",
 ]
 
 READY_SECONDS = {
@@ -89,12 +90,27 @@ def start(program: str, wait: bool = True) -> None:
         wait_until(lambda: state(program) != "STOPPING", 60, f"{program} stopped")
     try:
         _call("startProcess", program, False)
+        fresh = True
     except xmlrpc.client.Fault as fault:
         if fault.faultCode != supervisor.ALREADY_STARTED:
             raise _refused("start", program, fault) from None
+        fresh = False
     wait_until(lambda: supervisor.begun(paths(), program), 10, f"{program} begun")
     if wait:
         wait_ready(program)
+        if fresh and program == "kube-apiserver":
+            wake_clients()
+
+
+def wake_clients() -> None:
+    """Start those clients of the API server anew that could sleep for a minute after it was away."""
+    for client in cluster.PATIENT:
+        if state(client) == "RUNNING":
+            stop(client)
+            start(client, wait=False)
+    for client in cluster.PATIENT:
+        if state(client) == "RUNNING":
+            wait_ready(client)
 
 
 def stop(program: str) -> None:

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from lab import cluster, credentials, gobuild, hafnium, java, kafka, postgres, programs, supervisor, tls
-from lab.control import start, wait_ready, wait_until
+from lab.control import start, wait_ready, wait_until, wake_clients
 from lab.layout import PARTS, SUPERVISED, LabError, Paths, ports, strict
 from lab.progress import say
 from lab.seed import seed
@@ -184,6 +184,8 @@ def _start_all(paths: Paths, names: Sequence[str], faulty: bool) -> None:
         _seed(paths, names)
     _start(these("kube-apiserver"))
     bare = not paths.furnished.exists()
+    if bare and "kube-apiserver" in names:
+        wake_clients()
     if "kube-apiserver" in names and bare:
         cluster.furnish(paths)
     _start(these("kube-controller-manager", "kube-scheduler", "kwok", "runner"))
