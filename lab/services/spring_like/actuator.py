@@ -8,9 +8,11 @@ import hmac
 import json
 import math
 import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
-from lab.services.spring_like.boot import BOOT_VERSION
 from lab.services.spring_like.faults import Faults
 from lab.services.spring_like.health import GROUPS, Health
 from lab.services.spring_like.meters import Meters
@@ -34,7 +36,7 @@ class Actuator:
         path = request.path.rstrip("/")
         if path not in PROBES:
             time.sleep(self._faults.number("slow") / 1000)
-            spoilt = self._spoilt()
+            spoilt = self._spoilt(request)
             if spoilt:
                 return spoilt, "UNKNOWN"
         endpoint, _, rest = path.removeprefix(PREFIX).strip("/").partition("/")
@@ -56,7 +58,7 @@ class Actuator:
 
     def _metrics(self, request: Request, name: str) -> tuple[Reply, str]:
         if not self._authorized(request):
-            return unauthorized(), "UNKNOWN"
+            return unauthorized(request), "UNKNOWN"
         if not name:
             return _json(200, {"names": self._meters.names()}), f"{PREFIX}/metrics"
         meter = self._meters.meter(name)
@@ -65,8 +67,8 @@ class Actuator:
 
     def _info(self) -> Reply:
         settings = self._settings
-        build = {"artifact": settings.name, "name": settings.name, "group": "dev.hafnium", "version": settings.version}
-        return _json(200, {"app": {"name": settings.name}, "build": build, "spring": {"boot": BOOT_VERSION}})
+        version = {"version": settings.version}
+        return _json(200, {"app": {"name": settings.name, **version}, "build": {"artifact": settings.name, **version}})
 
     def _links(self) -> Reply:
         base = f"http://{self._settings.address}:{self._settings.port}{PREFIX}"
@@ -77,29 +79,34 @@ class Actuator:
         given = (request.headers.get("Authorization") or "").removeprefix("Bearer ").encode()
         return bool(self._settings.token) and hmac.compare_digest(given, self._settings.token.encode())
 
-    def _spoilt(self) -> Reply | None:
+    def _spoilt(self, request: Request) -> Reply | None:
         fault = self._faults.get("actuator")
         if fault == "hang":
             with self._faults.changed:
                 self._faults.changed.wait(_HANG_SECONDS)
             return Reply(503, b"", JSON)
         if fault == "401":
-            return unauthorized()
+            return unauthorized(request)
         if fault == "html":
             return html_reply(200, "Sign in")
         if fault and fault.isdigit():
-            return _json(int(fault), {"status": int(fault), "error": "fault"})
+            return refused(request, int(fault))
         return None
 
 
-def unauthorized() -> Reply:
-    return Reply(401, b"", "text/plain", {"WWW-Authenticate": "Bearer"})
+def unauthorized(request: Request) -> Reply:
+    return refused(request, 401, {"WWW-Authenticate": "Bearer"})
 
 
 def not_found(request: Request) -> Reply:
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000+00:00", time.gmtime())
-    body = {"timestamp": stamp, "status": 404, "error": "Not Found", "path": request.path}
-    return Reply(404, json.dumps(body).encode(), "application/json")
+    return refused(request, 404)
+
+
+def refused(request: Request, status: int, headers: Mapping[str, str] | None = None) -> Reply:
+    """Spring's error body."""
+    stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
+    body = {"timestamp": stamp, "status": status, "error": HTTPStatus(status).phrase, "path": request.path}
+    return Reply(status, json.dumps(body, separators=(",", ":")).encode(), "application/json", headers or {})
 
 
 def _json(status: int, body: dict[str, Any]) -> Reply:

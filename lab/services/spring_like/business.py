@@ -11,6 +11,7 @@ import time
 import psycopg2
 
 from lab.services.spring_like import console
+from lab.services.spring_like.actuator import refused
 from lab.services.spring_like.faults import Faults
 from lab.services.spring_like.meters import Meters
 from lab.services.spring_like.pool import Pool, Unavailable
@@ -34,7 +35,7 @@ class Business:
         uri = f"{PREFIX}/work" if request.path == f"{PREFIX}/work" else f"{PREFIX}/{{resource}}"
         if self._faults.get("breaker") in _BLOCKING:
             self._meters.call_refused()
-            return self._failed(request, 503, "CallNotPermittedException"), uri, "CallNotPermittedException"
+            return refused(request, 503), uri, "CallNotPermittedException"
         begun = time.monotonic()
         try:
             self._work(_seconds(request) + self._faults.number("latency") / 1000)
@@ -45,7 +46,7 @@ class Business:
                 "o.a.c.c.C.[.[.[/].[dispatcherServlet]",
                 f"Servlet.service() for servlet [dispatcherServlet] threw exception: {str(error).strip().splitlines()[0]}",
             )
-            return self._failed(request, 500, name), uri, name
+            return refused(request, 500), uri, name
         self._meters.call(True, time.monotonic() - begun)
         body = {"service": self._settings.name, "version": self._settings.version, "path": request.path}
         return Reply(200, json.dumps(body).encode(), "application/json"), uri, "none"
@@ -58,12 +59,6 @@ class Business:
             return
         with self._pool.connection() as connection, connection.cursor() as cursor:
             cursor.execute("select pg_sleep(%s)", [seconds])
-
-    def _failed(self, request: Request, status: int, name: str) -> Reply:
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000+00:00", time.gmtime())
-        title = {500: "Internal Server Error", 503: "Service Unavailable"}[status]
-        body = {"timestamp": stamp, "status": status, "error": title, "exception": name, "path": request.path}
-        return Reply(status, json.dumps(body).encode(), "application/json")
 
 
 def _seconds(request: Request) -> float:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,6 +14,7 @@ from lab.services.spring_like.pool import Pool, Unavailable
 from lab.services.spring_like.settings import Settings
 
 GROUPS = ("liveness", "readiness")
+BREAKER = "downstream"
 _UNAVAILABLE = ("DOWN", "OUT_OF_SERVICE")
 _UP = {"status": "UP"}
 
@@ -48,7 +48,7 @@ class Health:
 
     def _names(self) -> list[str]:
         database = ["db"] if self._pool else []
-        return [*database, "diskSpace", "livenessState", "ping", "readinessState", "service", "ssl"]
+        return ["circuitBreakers", *database, "livenessState", "ping", "readinessState", "service"]
 
     def _component(self, name: str) -> dict[str, Any]:
         if name == "db":
@@ -58,19 +58,17 @@ class Health:
             return {"status": status, "details": {"fault": status}} if status else _UP
         if name == "readinessState":
             return {"status": "OUT_OF_SERVICE"} if self._faults.get("readiness") else _UP
-        if name == "diskSpace":
-            usage = shutil.disk_usage("/")
-            details = {
-                "total": usage.total,
-                "free": usage.free,
-                "threshold": 10485760,
-                "path": "/app/.",
-                "exists": True,
-            }
-            return {"status": "UP", "details": details}
-        if name == "ssl":
-            return {"status": "UP", "details": {"expiringChains": [], "invalidChains": [], "validChains": []}}
+        if name == "circuitBreakers":
+            return self._breakers()
         return _UP
+
+    def _breakers(self) -> dict[str, Any]:
+        """As Resilience4j reports: an open breaker makes the component UNKNOWN."""
+        state = (self._faults.get("breaker") or "closed").upper()
+        own = {"OPEN": "CIRCUIT_OPEN", "HALF_OPEN": "CIRCUIT_HALF_OPEN", "FORCED_OPEN": "UNKNOWN"}.get(state, "UP")
+        details = {"failureRate": "-1.0%", "failureRateThreshold": "50.0%", "state": state}
+        breakers = {BREAKER: {"status": own, "details": details}}
+        return {"status": "UP" if own == "UP" else "UNKNOWN", "details": breakers}
 
     def _database(self) -> dict[str, Any]:
         assert self._pool is not None

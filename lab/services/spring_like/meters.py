@@ -4,51 +4,25 @@
 
 from __future__ import annotations
 
-import bisect
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from lab.services.spring_like import console
 from lab.services.spring_like.faults import Faults
+from lab.services.spring_like.health import BREAKER
 from lab.services.spring_like.memory import Heap
 from lab.services.spring_like.pool import NAME, Pool
 from lab.services.spring_like.settings import Settings
+from lab.services.spring_like.timer import BUCKETS, Timer
 
 STATES = ("closed", "open", "half_open", "forced_open", "disabled", "metrics_only")
-_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-_WINDOW_SECONDS = 60.0
-_WINDOWS = 3
 _OUTCOMES = {2: "SUCCESS", 3: "REDIRECTION", 4: "CLIENT_ERROR", 5: "SERVER_ERROR"}
 
 Labels = Mapping[str, str]
 Sample = tuple[str, Labels, float]
-
-
-@dataclass
-class Timer:
-    """Count, sum and decaying maximum in seconds; buckets when they are wanted."""
-
-    count: int = 0
-    total: float = 0.0
-    buckets: list[int] = field(default_factory=lambda: [0] * (len(_BUCKETS) + 1))
-    _maxima: list[tuple[int, float]] = field(default_factory=list)
-
-    def record(self, seconds: float) -> None:
-        self.count += 1
-        self.total += seconds
-        self.buckets[bisect.bisect_left(_BUCKETS, seconds)] += 1
-        now = int(time.monotonic() / _WINDOW_SECONDS)
-        kept = [(window, value) for window, value in self._maxima if window > now - _WINDOWS]
-        self._maxima = [*kept[-_WINDOWS:], (now, seconds)] if seconds > self.max() else kept
-
-    def max(self) -> float:
-        """The longest of the last minutes."""
-        oldest = int(time.monotonic() / _WINDOW_SECONDS) - _WINDOWS
-        return max((value for window, value in self._maxima if window > oldest), default=0.0)
 
 
 class Meters:
@@ -57,7 +31,7 @@ class Meters:
     def __init__(self, settings: Settings, pool: Pool | None, heap: Heap, faults: Faults) -> None:
         self._settings, self._pool, self._heap, self._faults = settings, pool, heap, faults
         self._requests: dict[tuple[str, str, str, str], Timer] = {}
-        self._calls = {"successful": Timer(), "failed": Timer()}
+        self._calls = {kind: Timer() for kind in ("failed", "ignored", "successful")}
         self._refused = 0
         self._lock = threading.Lock()
         self._begun = time.time()
@@ -84,7 +58,8 @@ class Meters:
             lines += [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]
             for sample, labels, value in samples:
                 inner = ",".join(f'{key}="{text}"' for key, text in sorted({**common, **labels}.items()))
-                lines.append(f"{sample}{{{inner}}} {_number(value)}")
+                shown = str(value) if sample.endswith(("_count", "_bucket")) else _number(value)
+                lines.append(f"{sample}{{{inner}}} {shown}")
         return "\n".join(lines) + "\n"
 
     def names(self) -> list[str]:
@@ -143,7 +118,7 @@ class Meters:
             labels = _request_labels(*key)
             if self._settings.histogram:
                 below = 0
-                for bound, count in zip((*map(_number, _BUCKETS), "+Inf"), timer.buckets, strict=True):
+                for bound, count in zip((*map(_number, BUCKETS), "+Inf"), timer.buckets, strict=True):
                     below += count
                     samples.append((f"{name}_bucket", {**labels, "le": bound}, below))
             samples += [(f"{name}_count", labels, timer.count), (f"{name}_sum", labels, timer.total)]
@@ -154,18 +129,12 @@ class Meters:
         return name, "gauge", "", [(name, _request_labels(*key), timer.max()) for key, timer in self._requests.items()]
 
     def _breaker_families(self, calls: list[tuple[str, Timer]]) -> Iterator[tuple[str, str, str, list[Sample]]]:
-        prefix, breaker = "resilience4j_circuitbreaker", {"name": "downstream"}
+        prefix, breaker = "resilience4j_circuitbreaker", {"name": BREAKER}
         now = self._faults.get("breaker") or "closed"
         states: list[Sample] = [(f"{prefix}_state", {**breaker, "state": each}, float(each == now)) for each in STATES]
         yield f"{prefix}_state", "gauge", "The states of the circuit breaker", states
-        samples: list[Sample] = []
-        for kind, timer in calls:
-            labels = {**breaker, "kind": kind}
-            samples += [
-                (f"{prefix}_calls_seconds_count", labels, timer.count),
-                (f"{prefix}_calls_seconds_sum", labels, timer.total),
-            ]
-        yield f"{prefix}_calls_seconds", "summary", "Total number of calls by kind", samples
+        timers = [({**breaker, "kind": kind}, timer) for kind, timer in calls]
+        yield from _timer_families(f"{prefix}_calls_seconds", "Total number of calls by kind", timers)
         refused: list[Sample] = [
             (f"{prefix}_not_permitted_calls_total", {**breaker, "kind": "not_permitted"}, self._refused)
         ]
@@ -186,13 +155,12 @@ def _pool_families(pool: Pool) -> Iterator[tuple[str, str, str, list[Sample]]]:
     )
     for name, about, value in gauges:
         yield name, "gauge", about, [(name, labels, value)]
-    timers: tuple[tuple[str, str, int, float], ...] = (
-        ("hikaricp_connections_acquire_seconds", "Connection acquire time", pool.acquired, pool.acquire_seconds),
-        ("hikaricp_connections_creation_seconds", "Connection creation time", pool.created, pool.creation_seconds),
-        ("hikaricp_connections_usage_seconds", "Connection usage time", pool.acquired, pool.usage_seconds),
-    )
-    for name, about, count, total in timers:
-        yield name, "summary", about, [(f"{name}_count", labels, count), (f"{name}_sum", labels, total)]
+    for what, about, timer in (
+        ("acquire", "Connection acquire time", pool.acquired),
+        ("creation", "Connection creation time", pool.created),
+        ("usage", "Connection usage time", pool.used),
+    ):
+        yield from _timer_families(f"hikaricp_connections_{what}_seconds", about, [(labels, timer)])
     name = "hikaricp_connections_timeout_total"
     yield name, "counter", "Connection timeout total count", [(name, labels, pool.timeouts)]
     for name, value in (
@@ -202,6 +170,18 @@ def _pool_families(pool: Pool) -> Iterator[tuple[str, str, str, list[Sample]]]:
         ("jdbc_connections_min", float(pool.minimum)),
     ):
         yield name, "gauge", "", [(name, {"name": "dataSource"}, value)]
+
+
+def _timer_families(
+    name: str, about: str, timers: Iterable[tuple[Labels, Timer]]
+) -> Iterator[tuple[str, str, str, list[Sample]]]:
+    """The summary of timers without buckets, and their maxima."""
+    known = list(timers)
+    samples: list[Sample] = []
+    for labels, timer in known:
+        samples += [(f"{name}_count", labels, timer.count), (f"{name}_sum", labels, timer.total)]
+    yield name, "summary", about, samples
+    yield f"{name}_max", "gauge", about, [(f"{name}_max", labels, timer.max()) for labels, timer in known]
 
 
 def _jvm_families(heap: Heap) -> Iterator[tuple[str, str, str, list[Sample]]]:
@@ -227,7 +207,7 @@ def _jvm_families(heap: Heap) -> Iterator[tuple[str, str, str, list[Sample]]]:
         "Time spent in GC pause",
         [(f"{name}_count", collections, count), (f"{name}_sum", collections, total)],
     )
-    name = "jvm_memory_usage_after_gc_percent"  # no collection of the old generation yet: not a number
+    name = "jvm_memory_usage_after_gc"  # no collection of the old generation yet: not a number
     yield name, "gauge", "", [(name, {"area": "heap", "pool": "long-lived"}, heap.after_collection())]
     name = "jvm_threads_live_threads"
     yield name, "gauge", "The current number of live threads", [(name, {}, threading.active_count() + 18)]

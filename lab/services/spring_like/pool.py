@@ -7,13 +7,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg2
 
 from lab.services.database import parse_jdbc_url
 from lab.services.spring_like import console
+from lab.services.spring_like.timer import Timer
 
 NAME = "HikariPool-1"
 LOGGER = "com.zaxxer.hikari.pool.HikariPool"
@@ -36,9 +37,8 @@ class Pool:
         self._idle: list[tuple[Connection, float]] = []
         self._free = threading.Condition()
         self.active = self.waiting = 0
-        self.timeouts = self.acquired = 0
-        self.acquire_seconds = self.usage_seconds = self.creation_seconds = 0.0
-        self.created = 0
+        self.timeouts = 0
+        self.acquired, self.used, self.created = Timer(), Timer(), Timer()
 
     @property
     def idle(self) -> int:
@@ -59,22 +59,13 @@ class Pool:
         """A usable connection in autocommit mode."""
         begun = time.monotonic()
         taken = self._take(begun + self.seconds)
-        self.acquired += 1
-        self.acquire_seconds += time.monotonic() - begun
+        self.acquired.record(time.monotonic() - begun)
         used_from = time.monotonic()
         try:
             yield taken
         finally:
-            self.usage_seconds += time.monotonic() - used_from
+            self.used.record(time.monotonic() - used_from)
             self._give_back(taken)
-
-    def drop_idle(self) -> None:
-        """Close what nobody uses, as after the server has gone."""
-        with self._free:
-            idle, self._idle = self._idle, []
-        for connection, _ in idle:
-            with suppress(psycopg2.Error):
-                connection.close()
 
     def _take(self, deadline: float) -> Connection:
         self._enter(deadline)
@@ -138,6 +129,5 @@ class Pool:
         begun = time.monotonic()
         connection = psycopg2.connect(**self._settings)
         connection.autocommit = True
-        self.created += 1
-        self.creation_seconds += time.monotonic() - begun
+        self.created.record(time.monotonic() - begun)
         return connection
