@@ -69,8 +69,7 @@ class Limits:
 def judge(all_seen: list[Seen], limits: Limits, now: float, runbook: str) -> dict[str, Any]:
     """The report on all places. ``now`` is this machine's clock, seconds since the epoch."""
     found: list[Check] = []
-    findings: list[Finding] = []
-    renewals: list[dict[str, Any]] = []
+    due: dict[str, list[Seen]] = {}
     by_id = {seen.id: seen for seen in all_seen}
     for seen in all_seen:
         own = [check for check in _checks(seen, limits, now) if check]
@@ -80,9 +79,9 @@ def judge(all_seen: list[Seen], limits: Limits, now: float, runbook: str) -> dic
             check.runbook, check.duration_ms = runbook, seen.duration_ms
         found += own
         if seen.sent and days(seen.first_to_end().not_after - now) < limits.warn:
-            renewal = _renewal(seen, by_id.get(seen.secret), limits, now)
-            renewals.append(renewal)
-            findings.append(_renew(seen, renewal, limits))
+            due.setdefault(seen.first_to_end().fingerprint, []).append(seen)
+    renewals = [_renewal(places, limits, now) for places in due.values()]
+    findings = [_renew(renewal, limits) for renewal in renewals]
     rows = [_row(seen, now) for seen in all_seen]
     return checks.report(found, findings, certificates=rows, renewals=renewals)
 
@@ -252,34 +251,33 @@ def _told(certificate: Certificate) -> str:
     return f"{certificate.short} until {utc(certificate.not_after)}, {certificate.fingerprint[:12]}"
 
 
-def _renewal(seen: Seen, secret: Seen | None, limits: Limits, now: float) -> dict[str, Any]:
-    """A hand-off: what, by whom, until when."""
-    ending = seen.first_to_end()
-    renewed_by = secret.renewer if secret and not seen.renewer.by else seen.renewer
+def _renewal(places: list[Seen], limits: Limits, now: float) -> dict[str, Any]:
+    """A hand-off of one certificate, in however many places it was seen: what, by whom, until when."""
+    kept = next((seen for seen in places if seen.place != "endpoint"), places[0])
+    ending = kept.first_to_end()
     return {
-        "id": seen.id,
-        "where": seen.where,
+        "id": kept.id,
+        "where": kept.where,
+        "places": [seen.id for seen in places],
         "subject": ending.subject,
         "not_after": utc(ending.not_after),
         "days_left": days(ending.not_after - now),
         "deadline": utc(max(now, ending.not_after - limits.fail * DAY)),
-        "owner": seen.owner,
-        "renewed_by": renewed_by.by,
-        "renewed_by_name": renewed_by.name,
-        "issuer": renewed_by.issuer,
+        "owner": next((seen.owner for seen in (kept, *places) if seen.owner), ""),
+        "renewed_by": kept.renewer.by,
+        "renewed_by_name": kept.renewer.name,
+        "issuer": kept.renewer.issuer,
     }
 
 
-def _renew(seen: Seen, renewal: dict[str, Any], limits: Limits) -> Finding:
+def _renew(renewal: dict[str, Any], limits: Limits) -> Finding:
     left = renewal["days_left"]
     when = f"expired {-left:g} days ago" if left < 0 else f"expires in {left:g} days"
     who = renewal["owner"] or "nobody named in the option owner"
     by = f"{renewal['renewed_by']} ({renewal['renewed_by_name']})" if renewal["renewed_by"] else "hand"
-    cause = (
-        f"{seen.where}: the certificate {when}. Renew by {renewal['deadline']}; responsible: {who}; renewed by {by}."
-    )
-    following = Next(limits.renew_playbook, {"certificate": seen.id}, "change") if limits.renew_playbook else None
-    return Finding(cause, "seen", [f"{seen.id}.expiry"], [seen.where, *seen.wanted], following)
+    cause = f"{renewal['where']}: the certificate {when}. Renew by {renewal['deadline']}; responsible: {who}; renewed by {by}."
+    following = Next(limits.renew_playbook, {"certificate": renewal["id"]}, "change") if limits.renew_playbook else None
+    return Finding(cause, "seen", [f"{place}.expiry" for place in renewal["places"]], renewal["places"], following)
 
 
 def _row(seen: Seen, now: float) -> dict[str, Any]:

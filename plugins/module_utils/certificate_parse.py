@@ -43,6 +43,10 @@ class NoCertificate(Exception):
     """The data is no certificate; the text says what it is instead, without showing it."""
 
 
+class TooManyCertificates(NoCertificate):
+    """There are more than are looked at."""
+
+
 @dataclass(frozen=True)
 class Certificate:
     """What one certificate says. Times in seconds since the epoch. ``names`` are its SANs: DNS names and addresses."""
@@ -86,7 +90,7 @@ def from_pem(data: bytes) -> list[Certificate]:
         what = "a private key" if b"PRIVATE KEY-----" in data else "no PEM certificate" if data.strip() else "nothing"
         raise NoCertificate(f"it holds {what}")
     if count > MOST_CERTIFICATES:
-        raise NoCertificate(
+        raise TooManyCertificates(
             f"it holds {count} certificates, more than {MOST_CERTIFICATES}; is it a bundle of authorities?"
         )
     try:

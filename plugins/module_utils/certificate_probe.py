@@ -22,7 +22,7 @@ from . import (
 )
 from .argspec import ArgumentSpec
 from .certificate_checks import Limits, Seen
-from .certificate_parse import NoCertificate
+from .certificate_parse import NoCertificate, TooManyCertificates
 from .errors import InputError, RunbookError
 from .http_client import require_range
 from .kubernetes_client import Cluster
@@ -195,7 +195,7 @@ def _file_work(path: str, params: Mapping[str, Any]) -> Callable[[], list[Seen]]
                 "Run the task as a user who may read it.",
             )
         except NoCertificate as problem:
-            seen.problem, seen.absent = str(problem), True
+            seen.problem, seen.absent = str(problem), not isinstance(problem, TooManyCertificates)
         return [seen]
 
     return work

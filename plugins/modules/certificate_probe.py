@@ -263,20 +263,25 @@ findings:
         Platform team; renewed by hand."
       confidence: seen
       evidence: ["api.example.com:443.expiry"]
-      affects: ["api.example.com:443", api.example.com]
+      affects: ["api.example.com:443"]
       next: null
 renewals:
-  description: Hand-offs, one for each certificate that is valid for fewer than O(warn_days) days.
+  description:
+    - Hand-offs, one for each certificate that is valid for fewer than O(warn_days) days, in however many places it was seen.
   type: list
   elements: dict
   returned: always
   contains:
     id:
-      description: The id of the place.
+      description: The id of the place where it is kept, or else shown.
       type: str
     where:
-      description: The place in words.
+      description: That place in words.
       type: str
+    places:
+      description: The ids of all places where it was seen.
+      type: list
+      elements: str
     subject:
       description: Subject of the certificate that ends first.
       type: str

@@ -491,6 +491,26 @@ def test_whether_the_server_shows_what_the_secret_holds(
     assert [row["place"] for row in result["certificates"]] == ["endpoint", "secret"]
 
 
+def test_one_certificate_in_many_places_is_one_hand_off(api: Server, tmp_path: Path, ca: str, capsys: Capture) -> None:
+    leaf = issue("api", MIDDLE, names=HERE, days=20)
+    api.routes[f"{SECRETS}/api-tls"] = json_answer(secret("api-tls", leaf, MIDDLE, annotations=CERT_MANAGER))
+    with showing(tmp_path, leaf, MIDDLE) as address:
+        row = {"address": address, "secret": {"namespace": "shop", "name": "api-tls"}, "owner": "Platform"}
+        result = probe(capsys, row, {**row, "id": "again", "owner": None}, ca_path=ca, kubernetes=cluster(api, ca))
+    (renewal,) = result["renewals"]
+    assert renewal["id"] == "shop/api-tls"
+    assert renewal["places"] == [address, "again", "shop/api-tls"]
+    assert (renewal["renewed_by"], renewal["owner"]) == ("cert-manager", "Platform")
+    assert len(result["findings"]) == 1
+    assert result["verdict"] == "pass"
+
+
+def test_a_bundle_of_authorities_is_not_looked_at(tmp_path: Path, capsys: Capture) -> None:
+    path = tmp_path / "authorities.pem"
+    path.write_bytes(ROOT.pem * 51)
+    assert probe(capsys, paths=[str(path)])["verdict"] == "unverified"
+
+
 def test_a_secret_that_was_not_seen_is_not_compared(api: Server, tmp_path: Path, ca: str, capsys: Capture) -> None:
     with showing(tmp_path, LEAF, MIDDLE) as address:
         endpoint = {"address": address, "secret": {"namespace": "shop", "name": "api-tls"}}
