@@ -71,6 +71,7 @@ def up(paths: Paths, parts: Sequence[str], faulty: bool = False, unbuilt: str = 
         _clean_up(paths)
     credentials.ensure(paths)
     new_certificates = tls.ensure(paths)
+    paths.ports_file.write_text("".join(f"{name}: {port}\n" for name, port in ports().items()), encoding="utf-8")
     before = programs.started_parts(paths) if running else ()
     wanted = [part for part in PARTS if part in before or part in parts]
     table, missing = _parts(paths, programs.of_parts(wanted), unbuilt)

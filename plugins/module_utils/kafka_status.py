@@ -25,7 +25,12 @@ from .text import clean
 MOST_NAMES = 50
 MOST_PARTITIONS = 20000
 HIDDEN = "__"  # internal topics begin so
-TOPIC_COUNTS: dict[str, int | None] = {"min_partitions": 1, "min_in_sync_replicas": None}  # with their defaults
+# With their defaults and least values
+TOPIC_COUNTS: dict[str, tuple[int | None, int]] = {
+    "min_partitions": (1, 1),
+    "min_in_sync_replicas": (None, 1),
+    "max_records": (None, 0),
+}
 TOPIC_KEYS = ("name", *TOPIC_COUNTS)
 
 SPEC = kafka_connection.SPEC.merge(
@@ -47,13 +52,14 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     require_between(params, "expected_brokers", 1)
     wanted = _wanted_topics(params["topics"])
     names = [topic["name"] for topic in wanted]
+    end_offsets = params["end_offsets"] or any(topic["max_records"] is not None for topic in wanted)
     problem: RunbookError | None = None
     facts: dict[str, Any] = {}
     started = context.clock.monotonic()
     try:
         facts = isolate.call(
             lambda progress: observe(
-                settings, params["request_timeout_seconds"], names, params["end_offsets"], context.deadline, progress
+                settings, params["request_timeout_seconds"], names, end_offsets, context.deadline, progress
             ),
             context.deadline.remaining(),
             "reading Kafka",
@@ -75,7 +81,7 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
 
 
 def _wanted_topics(given: list[Any]) -> list[dict[str, Any]]:
-    """Expected topics as {name, min_partitions, min_in_sync_replicas}; a text is a name. InputError for the rest."""
+    """Expected topics as {name, min_partitions, min_in_sync_replicas, max_records}; a text is a name. InputError for the rest."""
     topics = []
     for item in given:
         row = {"name": item} if isinstance(item, str) else item
@@ -85,9 +91,7 @@ def _wanted_topics(given: list[Any]) -> list[dict[str, Any]]:
             raise InputError("topics holds an empty name; was a variable empty?")
         if unknown := sorted(row.keys() - TOPIC_KEYS):
             raise InputError(f"topics: {row['name']} has {', '.join(unknown)}; it may have {', '.join(TOPIC_KEYS)}.")
-        topics.append(
-            {"name": row["name"], **{key: _count(row, key, default) for key, default in TOPIC_COUNTS.items()}}
-        )
+        topics.append({"name": row["name"], **{key: _count(row, key, *bounds) for key, bounds in TOPIC_COUNTS.items()}})
     names = [topic["name"] for topic in topics]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -95,12 +99,12 @@ def _wanted_topics(given: list[Any]) -> list[dict[str, Any]]:
     return topics
 
 
-def _count(row: dict[str, Any], key: str, default: int | None) -> int | None:
+def _count(row: dict[str, Any], key: str, default: int | None, least: int) -> int | None:
     value = row.get(key)
     if value is None:
         return default
-    if isinstance(value, bool) or not str(value).isdigit() or int(value) < 1:
-        raise InputError(f"topics: {key} of {row['name']} is '{value}'; it must be a whole number, 1 or more.")
+    if isinstance(value, bool) or not str(value).isdigit() or int(value) < least:
+        raise InputError(f"topics: {key} of {row['name']} is '{value}'; it must be a whole number, {least} or more.")
     return int(value)
 
 
@@ -192,6 +196,9 @@ def _judge(params: dict[str, Any], wanted: list[dict[str, Any]], facts: dict[str
     for name, sums in (facts["offsets"] or {}).items():
         if sums["end_offset_sum"] is None:
             yield _no_offsets(name, sums)
+    for topic in wanted:
+        if topic["max_records"] is not None:
+            yield _records(topic, facts)
 
 
 def _controller(facts: dict[str, Any]) -> Check:
@@ -324,6 +331,20 @@ def _no_offsets(name: str, sums: dict[str, Any]) -> Check:
     return Check(
         f"end_offsets.{name}", f"End offsets of {name}", UNVERIFIED, expected="known for every partition", hint=why
     )
+
+
+def _records(wanted: dict[str, Any], facts: dict[str, Any]) -> Check:
+    """How much a topic holds that should be empty or nearly so, such as one of dead letters."""
+    name, most = wanted["name"], wanted["max_records"]
+    sums = (facts["offsets"] or {}).get(name) or {}
+    count = None if sums.get("end_offset_sum") is None else sums["end_offset_sum"] - sums["start_offset_sum"]
+    hint = "Offsets that the topic keeps: markers of transactions count, and what was compacted away does too."
+    if count is None:
+        hint = "Its offsets could not be read; see the other checks of the topic."
+    elif count > most:
+        hint = f"Look at the records before anything is done with them: what could not be handled, since when. {hint}"
+    status = checks.status_of(None if count is None else count <= most)
+    return Check(f"records.{name}", f"Records kept in {name}", status, count, f"at most {most}", hint)
 
 
 def _findings(problem: RunbookError | None, facts: dict[str, Any]) -> list[Finding]:

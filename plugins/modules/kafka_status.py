@@ -31,7 +31,7 @@ options:
       - Topics that must exist, each as a name or as a dictionary.
       - A dictionary has C(name), C(min_partitions) (fewest partitions, by default 1) and C(min_in_sync_replicas)
         (fewest replicas in sync in each partition, by default the topic's own C(min.insync.replicas), where it may be
-        read).
+        read), and C(max_records) (most records that it may hold, such as V(0) for dead letters; by default not judged).
     type: list
     elements: raw
     default: []
@@ -55,8 +55,8 @@ seealso:
 notes:
   - |
     Check ids: V(kafka.reachable), V(kafka.controller), V(kafka.brokers) (with O(expected_brokers)), C(topic.<topic>),
-    V(kafka.leaders), V(kafka.replicas), V(kafka.auto_create_topics) (with O(auto_create_topics)) and
-    C(end_offsets.<topic>) (where they could not be read).
+    V(kafka.leaders), V(kafka.replicas), V(kafka.auto_create_topics) (with O(auto_create_topics)),
+    C(end_offsets.<topic>) (where they could not be read) and C(records.<topic>) (with C(max_records)).
   - "Causes of findings: V(kafka_unreachable), V(topic_missing) and V(partitions_offline), all seen."
 """
 

@@ -210,7 +210,7 @@ def summary(judgement: Judgement) -> str:
 
 def causes(judgement: Judgement) -> str:
     """The named causes, for the end of a message; empty when there are none."""
-    named = ", ".join(finding["cause"] for finding in judgement.findings if finding.get("cause"))
+    named = ", ".join(dict.fromkeys(finding["cause"] for finding in judgement.findings if finding.get("cause")))
     return f"; cause: {named}" if named else ""
 
 
