@@ -195,6 +195,10 @@ def _by_counts(found: Rollout) -> None:
     elif found.current > found.updated:
         old = found.current - found.updated
         _say(found, "progressing", "OldPodsTerminating", f"{old} old pods are pending termination")
+    elif found.current > found.desired:
+        many = found.current - found.desired
+        text = f"{many} pods above the {found.desired} wanted are still there"
+        _say(found, "progressing", "OldPodsTerminating", text)
     elif found.available < found.updated:
         text = f"{found.available} of {found.updated} updated pods are available"
         _say(found, "progressing", "NotReady", text)

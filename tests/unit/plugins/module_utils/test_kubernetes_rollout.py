@@ -32,6 +32,8 @@ def state(workload: dict[str, Any]) -> tuple[str, str]:
         ({"observedGeneration": 0, "conditions": [LATE]}, ("progressing", "NotObserved")),
         ({"updatedReplicas": 1}, ("progressing", "Updating")),
         ({"replicas": 3}, ("progressing", "OldPodsTerminating")),
+        # Scaled down, seen by the controller, and nothing is gone yet: kubectl calls that complete.
+        ({"replicas": 5, "updatedReplicas": 5, "availableReplicas": 5}, ("progressing", "OldPodsTerminating")),
         ({"availableReplicas": 1}, ("progressing", "NotReady")),
         ({"availableReplicas": 1, "conditions": [LATE]}, ("failed", "ProgressDeadlineExceeded")),
         # READY is green and Progressing says NewReplicaSetAvailable, while no new pod may be made.
