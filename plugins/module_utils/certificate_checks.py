@@ -144,7 +144,9 @@ def _name(seen: Seen, name: str) -> Check:
         PASS if right else FAIL,
         observed=names or f"no names (subject alternative names); its subject {leaf.subject} does not count",
         expected=name,
-        hint="" if right else "Clients refuse it: another host's, a default certificate, or a name that was forgotten.",
+        hint="By its subject alternative names, as clients look at it."
+        if right
+        else "Clients refuse it: another host's, a default certificate, or a name that was forgotten.",
     )
 
 
@@ -192,7 +194,9 @@ def _chain(seen: Seen) -> Check:
         PASS,
         observed=f"{len(seen.sent)} certificates, {end}" if len(seen.sent) > 1 else f"1 certificate, {end}",
         expected="each issued by the next",
-        hint="" if complete else "Whether clients know that issuer shows at an endpoint.",
+        hint="Whether clients trust that root is another question."
+        if complete
+        else "Whether clients know that issuer shows at an endpoint.",
     )
     if rest:
         check.status = FAIL
@@ -216,7 +220,9 @@ def _key(seen: Seen) -> Check:
         checks.status_of(seen.key_belongs),
         observed=seen.key_problem if seen.key_belongs is None else told[seen.key_belongs],
         expected="it is",
-        hint="" if seen.key_belongs else "Servers that read this Secret refuse it: replace both parts together.",
+        hint="Compared with the certificate here, and not returned."
+        if seen.key_belongs
+        else "Servers that read this Secret refuse it: replace both parts together.",
     )
 
 

@@ -125,11 +125,13 @@ def _limits(params: Mapping[str, Any]) -> Limits:
 
 
 def _all(work: Sequence[Callable[[], list[Seen]]], concurrency: int, context: Context) -> list[Seen]:
-    """What all of it sees, in order."""
+    """What all of it sees, in order; a Secret that was read by its name and among others once."""
     found: list[Seen] = []
+    secrets: set[str] = set()
     with ThreadPoolExecutor(min(concurrency, len(work)), thread_name_prefix="certificates") as pool:
         for done, seen in enumerate(pool.map(lambda one: one(), work), start=1):
-            found += seen
+            found += [one for one in seen if one.place != "secret" or one.id not in secrets]
+            secrets |= {one.id for one in seen if one.place == "secret"}
             if len(work) >= MANY:
                 context.progress(f"{done} of {len(work)} certificates read")
     return found
@@ -230,7 +232,7 @@ def _secrets(params: Mapping[str, Any]) -> list[Mapping[str, Any]]:
             )
     for row in params["endpoints"]:
         secret = row["secret"]
-        if secret and secret["namespace"] not in namespaces:
+        if secret:
             key = (secret["namespace"], secret["name"])
             found.setdefault(key, {**secret, "names": [], "owner": row["owner"]})
     return list(found.values())

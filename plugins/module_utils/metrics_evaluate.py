@@ -24,6 +24,7 @@ from .metrics_text import START_TIME, UPTIMES, Page, Sample, is_counter, samples
 Group = tuple[tuple[str, str], ...]
 Between = Literal["same", "restarted", "mixed", "unknown"]
 SIMILAR_NAMES = 3
+OTHER_NAMES = 3
 START_SLACK_SECONDS = 0.01
 UPTIME_SLACK_SECONDS = 2.0
 
@@ -59,12 +60,15 @@ class Part:
 
 @dataclass
 class Found:
-    """The parts of one instance by group; or ``problem``, when the rule finds nothing. ``notes`` explain what was used."""
+    """The parts of one instance by group; or ``problem``, when the rule finds nothing. ``notes`` explain what was used.
+
+    ``moved``: counters were compared between two samples.
+    """
 
     parts: dict[Group, Part] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-    series: int = 0
+    moved: bool = False
     problem: str = ""
     hint: str = ""
 
@@ -296,11 +300,10 @@ class _Evaluation:
                 f"There is {', '.join(like[:8]) or 'no such label'}. Where a series appears only with its first event, say "
                 "no_series: zero.",
             )
-        self.found.series += len(defined)
         return defined
 
     def _absent(self, selector: Selector) -> _Absent:
-        others = [name for name in selector.names if name != selector.metric]
+        others = [name for name in selector.names if name != selector.metric][:OTHER_NAMES]
         names = selector.metric + (f" (nor {', '.join(others)})" if others else "")
         near = difflib.get_close_matches(selector.metric, sorted(self.second.names), SIMILAR_NAMES, cutoff=0.75)
         hint = metrics_names.absent_hint(selector.metric, self.second.names)
@@ -339,6 +342,7 @@ class _Evaluation:
     def _rise(self, name: str, sample: Sample) -> Part:
         if self.first is None:
             return Part(None, reason="there is one sample only")
+        self.found.moved = True
         if not math.isfinite(sample.value):
             return self._number(sample)
         if self.relation == "mixed":

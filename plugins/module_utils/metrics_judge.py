@@ -175,7 +175,7 @@ def _hints(rule: Rule, seen: Sequence[Seen], finds: Sequence[Found], names: Mapp
     yield from (f"{name} is {used} here." for name, used in names.items())
     yield from list(dict.fromkeys(note for found in finds for note in found.notes))[:3]
     if finds:
-        yield _seen_over(rule, [item.seconds for item in seen if item.seconds is not None])
+        yield _seen_over(rule, [item.seconds for item in seen if item.seconds and item.found and item.found.moved])
     if rule.hint:
         yield rule.hint
 
@@ -184,7 +184,7 @@ def _seen_over(rule: Rule, seconds: Sequence[float]) -> str:
     """What the check does not show: most rules are about minutes, and this was a look."""
     if rule.over == "lifetime":
         told = "Over all that was counted since the process started, which says little of now"
-    elif rule.wants_two_samples and seconds:
+    elif seconds:
         told = f"Seen over {max(seconds):.0f} s"
     else:
         told = "Seen at one moment"

@@ -97,7 +97,7 @@ def _report(
             judged = metrics_judge.judge(rule, name, seen[rule.id])
             found.append(judged.check)
             results.append(judged.as_dict(rule, name, most_rows))
-        findings += _mixed(name, rows, own)
+        findings += _mixed(name, rows, [rule.id for rule in own if any(_moved(item) for item in seen[rule.id])])
     for check in found:
         check.runbook = check.runbook or runbook
     return checks.report(found, findings, targets=pages, results=results)
@@ -142,13 +142,16 @@ def _readable(name: str, rows: Sequence[Mapping[str, Any]]) -> Check:
     )
 
 
-def _mixed(name: str, rows: Sequence[Mapping[str, Any]], rules: Sequence[Rule]) -> list[Finding]:
+def _moved(item: Seen) -> bool:
+    return item.found is not None and item.found.moved
+
+
+def _mixed(name: str, rows: Sequence[Mapping[str, Any]], rules: Sequence[str]) -> list[Finding]:
     mixed = [row for row in rows if row["process"] == "mixed"]
-    evidence = [f"{name}.{rule.id}" for rule in rules if rule.wants_two_samples]
-    if not mixed or not evidence:
+    if not mixed or not rules:
         return []
     cause = (
         f"{name}: {mixed[0]['url']} gave the pages of different processes: a load balancer, or a restart between the "
         "samples. Ask each instance by its own address."
     )
-    return [Finding(cause, "seen", evidence, [name])]
+    return [Finding(cause, "seen", [f"{name}.{rule}" for rule in rules], [name])]

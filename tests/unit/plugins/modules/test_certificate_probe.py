@@ -198,6 +198,7 @@ def test_a_server_that_wants_a_client_certificate(tmp_path: Path, ca: str, capsy
     assert result["verdict"] == "pass"
 
 
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1 is deprecated")
 def test_an_old_server_is_read_and_not_trusted(tmp_path: Path, ca: str, capsys: Capture) -> None:
     def old(context: ssl.SSLContext) -> None:
         context.minimum_version = ssl.TLSVersion.TLSv1
@@ -448,10 +449,14 @@ def test_all_secrets_of_a_namespace(api: Server, ca: str, capsys: Capture) -> No
         assert request.query["fieldSelector"] == "type=kubernetes.io/tls"
         return json_answer({"items": [secret("a", LEAF, MIDDLE), secret("b", LEAF, MIDDLE)], "metadata": {}})
 
-    api.routes[SECRETS] = listing
+    api.routes |= {SECRETS: listing, f"{SECRETS}/b": json_answer(secret("b", LEAF, MIDDLE))}
     result = probe(capsys, secrets=[{"namespace": "shop"}], kubernetes=cluster(api, ca))
     assert [row["id"] for row in result["certificates"]] == ["shop/a", "shop/b"]
     assert result["verdict"] == "pass"
+    endpoint = {"address": api.url, "secret": {"namespace": "shop", "name": "b"}}
+    result = probe(capsys, endpoint, secrets=[{"namespace": "shop"}], kubernetes=cluster(api, ca), ca_path=ca)
+    assert [row["id"] for row in result["certificates"]][1:] == ["shop/a", "shop/b"]
+    assert check_of(result, "served")["status"] == "pass"
 
 
 @pytest.mark.parametrize(

@@ -112,9 +112,12 @@ def test_a_rate_needs_two_samples(server: Server, capsys: Capture) -> None:
 
 def test_a_load_balancer_is_noticed_and_named(server: Server, capsys: Capture) -> None:
     server.routes[PATH] = [counter(100, 1000.5), counter(40, 1700.5)]
-    result = probe(capsys, {"shop": server.url}, ORDERS)
-    assert statuses(result) == {"shop.metrics": "pass", "shop.orders": "unverified"}
+    now: dict[str, Any] = {"id": "now", "kind": "ratio", "metric": "process_start_time_seconds"}
+    now["divisor"] = {"metric": "process_start_time_seconds"}
+    result = probe(capsys, {"shop": server.url}, ORDERS, now)
+    assert statuses(result) == {"shop.metrics": "pass", "shop.orders": "unverified", "shop.now": "pass"}
     assert checks_of(result)["shop.orders"]["observed"] == "the samples are of different processes"
+    assert checks_of(result)["shop.now"]["hint"] == "Seen at one moment."
     (finding,) = result["findings"]
     assert finding["evidence"] == ["shop.orders"]
     assert "load balancer" in finding["cause"]
