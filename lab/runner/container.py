@@ -7,10 +7,12 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from lab.layout import LabError
 from lab.runner import clock, environment, logs, probing
 from lab.runner.context import Context
 from lab.runner.images import Image
@@ -83,10 +85,10 @@ class Container:
         """Run it until it needs no restart; the last exit code. Cancelled: its process goes on until ``stop``."""
         delay = 0.0
         while True:
-            image = await self._pull()
+            image, entrypoint = await self._pull()
             variables = await self._configure(image)
             begun = asyncio.get_running_loop().time()
-            code = await self._execute(image, variables)
+            code = await self._execute(entrypoint, variables)
             if not self._again(code):
                 return code
             if asyncio.get_running_loop().time() - begun > _STEADY_SECONDS:
@@ -106,7 +108,8 @@ class Container:
         if hook:
             pause = min(float(hook.get("seconds") or 0), grace)
             with suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await process.wait()
             grace = max(grace - pause, 2.0)
         self._ended(await process.stop(grace))
 
@@ -154,30 +157,39 @@ class Container:
         self.restarts = int(known["restartCount"]) + 1
         self.previous_log = self._log_path(self.restarts - 1)
 
-    async def _pull(self) -> Image:
+    async def _pull(self) -> tuple[Image, Sequence[str]]:
+        """The image and its command, as soon as the registry has it."""
         delay = self._pod.context.first_backoff
         while True:
-            name, policy = str(self.spec["image"]), self.spec.get("imagePullPolicy", "IfNotPresent")
+            name = str(self.spec["image"])
             image = self._pod.context.images.find(name)
+            error = f'failed to resolve reference "{name}": {name}: not found'
             if image is not None:
-                self._image_id = image.digest
-                if policy == "Always":
-                    self._event("Pulling", f'Pulling image "{name}"')
-                    self._event("Pulled", f'Successfully pulled image "{name}" in 1ms (1ms including waiting)')
+                try:
+                    command = await image.entrypoint()
+                except LabError as reason:
+                    error = str(reason)
                 else:
-                    self._event("Pulled", f'Container image "{name}" already present on machine')
-                return image
-            if policy == "Never":
+                    self._image_id = image.digest
+                    self._pulled(name)
+                    return image, command
+            if self.spec.get("imagePullPolicy") == "Never":
                 message = f'Container image "{name}" is not present with pull policy of Never'
                 self._event("ErrImageNeverPull", message, warning=True)
                 self.waits("ErrImageNeverPull", message)
             else:
-                await self._fail_to_pull(name)
+                await self._fail_to_pull(name, f'failed to pull and unpack image "{name}": {error}')
             await asyncio.sleep(delay)
             delay = min(delay * 2, self._pod.context.longest_backoff)
 
-    async def _fail_to_pull(self, name: str) -> None:
-        error = f'failed to pull and unpack image "{name}": failed to resolve reference "{name}": {name}: not found'
+    def _pulled(self, name: str) -> None:
+        if self.spec.get("imagePullPolicy") == "Always":
+            self._event("Pulling", f'Pulling image "{name}"')
+            self._event("Pulled", f'Successfully pulled image "{name}" in 1ms (1ms including waiting)')
+        else:
+            self._event("Pulled", f'Container image "{name}" already present on machine')
+
+    async def _fail_to_pull(self, name: str, error: str) -> None:
         self._event("Pulling", f'Pulling image "{name}"')
         self._event("Failed", f'Failed to pull image "{name}": rpc error: code = NotFound desc = {error}', warning=True)
         self._event("Failed", "Error: ErrImagePull", warning=True)
@@ -212,9 +224,9 @@ class Container:
             OWNER: str(self._pod.context.folder),
         }
 
-    async def _execute(self, image: Image, variables: dict[str, str]) -> int:
+    async def _execute(self, entrypoint: Sequence[str], variables: dict[str, str]) -> int:
         spec = self.spec
-        given = list(spec.get("command") or image.command)
+        given = list(spec.get("command") or entrypoint)
         arguments = spec.get("args") or ()
         command = [environment.expand(part, variables) for part in (*given, *arguments)]
         self._container_id = f"lab://{uuid.uuid4().hex}"

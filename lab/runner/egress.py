@@ -35,7 +35,8 @@ async def serve(path: Path) -> asyncio.Server:
 
 async def _connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), _CONNECT_SECONDS)
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            head = await reader.readuntil(b"\r\n\r\n")
         match = _CONNECT.match(head)
         target = _target(match[1].decode()) if match else None
         if match is None or target is None:
@@ -43,7 +44,8 @@ async def _connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
             writer.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
             return
         try:
-            far = await asyncio.wait_for(asyncio.open_connection(target, int(match[2])), _CONNECT_SECONDS)
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                far = await asyncio.open_connection(target, int(match[2]))
         except (OSError, TimeoutError, OverflowError) as error:
             writer.write(f"HTTP/1.1 502 {str(error).splitlines()[0]}\r\n\r\n".encode())
             return

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,11 +17,12 @@ _TABLE = Path(__file__).with_name("images.yml")
 
 @dataclass(frozen=True)
 class Image:
-    """A program: its command and the variables that the image sets."""
+    """A program: its command and the variables that the image sets. `built`: name of what makes it."""
 
     name: str
-    command: Sequence[str]
+    command: Sequence[str] = ()
     variables: Mapping[str, str] = field(default_factory=dict)
+    built: str = ""
 
     @property
     def digest(self) -> str:
@@ -28,9 +30,13 @@ class Image:
         repository = self.name.rpartition(":")[0]
         return f"{repository}@sha256:{hashlib.sha256(self.name.encode()).hexdigest()}"
 
+    async def entrypoint(self) -> Sequence[str]:
+        """Its command; what is built is built when it was not yet, which takes minutes. LabError."""
+        return await asyncio.to_thread(_BUILDERS[self.built]) if self.built else self.command
+
 
 class Registry:
-    """All images of the table, and those that other parts of the lab add."""
+    """All images of the table."""
 
     def __init__(self, table: Path = _TABLE) -> None:
         import yaml
@@ -38,9 +44,6 @@ class Registry:
         self._images: dict[str, Image] = {}
         for entry in yaml.safe_load(table.read_text(encoding="utf-8")):
             self._read(entry)
-
-    def add(self, image: Image) -> None:
-        self._images[image.name] = image
 
     def find(self, name: str) -> Image | None:
         """The image of this name, with the tag `latest` when it has none; None when the registry has no such image."""
@@ -61,13 +64,21 @@ class Registry:
                     "tag": tag,
                     "version": version,
                 }
-                self.add(
-                    Image(
-                        f"{repository}:{tag}",
-                        [part.format(**known) for part in entry["command"]],
-                        {
-                            name: str(value).format(**known)
-                            for name, value in {**entry.get("variables", {}), **variables}.items()
-                        },
-                    )
+                values = {**entry.get("variables", {}), **variables}
+                self._images[f"{repository}:{tag}"] = Image(
+                    f"{repository}:{tag}",
+                    [part.format(**known) for part in entry.get("command", ())],
+                    {name: str(value).format(**known) for name, value in values.items()},
+                    entry.get("built", ""),
                 )
+
+
+def _spring() -> Sequence[str]:
+    from lab import java, spring_build
+    from lab.layout import paths
+
+    spring_build.ensure()
+    return spring_build.command(java.recorded(paths()) or java.ensure(paths()))
+
+
+_BUILDERS = {"spring": _spring}

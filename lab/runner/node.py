@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+from contextlib import suppress
 
 from lab.runner import CONDITIONS, HOST_IP, NODE, clock
 from lab.runner.context import Context
@@ -56,10 +57,9 @@ class Node:
                 self._due.set()
                 await asyncio.sleep(0.5)
                 continue
-            try:
-                await asyncio.wait_for(self._due.wait(), _LEASE_SECONDS)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LEASE_SECONDS):
+                    await self._due.wait()
 
     def _seen(self, node: Object) -> None:
         wanted = str((node["metadata"].get("annotations") or {}).get(CONDITIONS, ""))

@@ -22,9 +22,10 @@ async def attempt(probe: Object, container: Object, pod_ip: str, address: str) -
     try:
         port = _port(wanted["port"], container)
         shown, address = wanted.get("host") or pod_ip, wanted.get("host") or address
-        if kind == "tcpSocket":
-            return await asyncio.wait_for(_connect(shown, address, port), limit)
-        return await asyncio.wait_for(_http(wanted, shown, address, port), limit)
+        async with asyncio.timeout(limit):
+            if kind == "tcpSocket":
+                return await _connect(shown, address, port)
+            return await _http(wanted, shown, address, port)
     except TimeoutError:
         if kind == "tcpSocket":
             return f"dial tcp {shown}:{port}: i/o timeout"

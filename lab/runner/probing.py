@@ -47,7 +47,8 @@ class _Watch:
     async def until_good(self) -> None:
         await self._delay()
         while not await self._attempt():
-            await self._kill_when_bad()
+            if self._bad >= self._threshold("failureThreshold", 3):
+                await self._kill()
             await asyncio.sleep(self._pause(hurry=True))
 
     async def readiness(self) -> None:
@@ -64,8 +65,10 @@ class _Watch:
         await asyncio.sleep(random.random() * min(self._period, 1))  # the probes of many pods spread
         while True:
             await self._attempt()
-            await self._kill_when_bad()
+            if self._bad >= self._threshold("failureThreshold", 3):
+                break
             await asyncio.sleep(self._period)
+        await self._kill()
 
     async def _delay(self) -> None:
         await asyncio.sleep(float(self._probe.get("initialDelaySeconds") or 0))
@@ -84,10 +87,9 @@ class _Watch:
             self._container.unhealthy(self._kind, failure)
         return False
 
-    async def _kill_when_bad(self) -> None:
-        if self._bad >= self._threshold("failureThreshold", 3):
-            name = self._container.name
-            await self._container.kill(f"Container {name} failed {self._kind.lower()} probe, will be restarted")
+    async def _kill(self) -> None:
+        name = self._container.name
+        await self._container.kill(f"Container {name} failed {self._kind.lower()} probe, will be restarted")
 
     def _pause(self, hurry: bool) -> float:
         young = asyncio.get_running_loop().time() - self._begun < _QUICK_FOR

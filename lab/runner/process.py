@@ -58,7 +58,8 @@ class Process:
         """SIGTERM, SIGKILL when the grace (seconds) is over; the exit code."""
         self.signal(signal.SIGTERM)
         try:
-            return await asyncio.wait_for(self.wait(), grace)
+            async with asyncio.timeout(grace):
+                return await self.wait()
         except TimeoutError:
             self.signal(signal.SIGKILL)
             return await self.wait()

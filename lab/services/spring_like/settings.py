@@ -24,7 +24,7 @@ class Settings:
     password: str = field(default="", repr=False)
     pool_size: int = 10
     idle: int = 1
-    connection_timeout: float = 30.0
+    connection_timeout: float = 3.0
     jwk_set_uri: str = ""
     issuer: str = ""
     required: tuple[str, ...] = ()
@@ -57,7 +57,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
         password=get("SPRING_DATASOURCE_PASSWORD") or get("DB_PASSWORD", ""),
         pool_size=int(get("SPRING_DATASOURCE_HIKARI_MAXIMUM_POOL_SIZE") or get("DB_POOL_SIZE", "10")),
         idle=int(get("SPRING_DATASOURCE_HIKARI_MINIMUM_IDLE", "1")),
-        connection_timeout=int(get("SPRING_DATASOURCE_HIKARI_CONNECTION_TIMEOUT", "30000")) / 1000,
+        connection_timeout=int(get("SPRING_DATASOURCE_HIKARI_CONNECTION_TIMEOUT", "3000")) / 1000,
         jwk_set_uri=get("SPRING_SECURITY_OAUTH2_RESOURCESERVER_JWT_JWK_SET_URI", ""),
         issuer=get("KEYCLOAK_ISSUER_URI", ""),
         required=tuple(name for name in parts("SERVICE_REQUIRED", "") if name not in environment),
