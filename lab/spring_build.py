@@ -99,9 +99,10 @@ def _archive(tools: maven.Toolchain, folder: Path) -> None:
     words = [str(tools.java), "-Xmx160m", *QUICK_START, f"-XX:ArchiveClassesAtExit={draft}"]
     words += ["-Dspring.context.exit=onRefresh", "-jar", str(folder / "service.jar")]
     complaint = _run(words, folder, tools, _STEP_SECONDS, SPRING_PROFILES_ACTIVE="no-database", SERVER_PORT="0")
-    if complaint:
+    if complaint or not draft.exists():
         draft.unlink(missing_ok=True)
-        say(f"the Spring service will start more slowly, because its classes could not be archived: {complaint}")
+        reason = complaint or "this Java does not do it"
+        say(f"the Spring service will start more slowly, because its classes could not be archived: {reason}")
     else:
         draft.replace(folder / _ARCHIVE)
 
