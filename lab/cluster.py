@@ -226,6 +226,7 @@ def _kwok(paths: Paths) -> dict[str, object]:
         "manage-nodes-with-annotation-selector": "kwok.x-k8s.io/node=fake",
         "cidr": "10.244.128.1/17",
         "node-ip": "127.0.0.1",
+        "node-name": "localhost",  # a node without a host name loses its address when it becomes ready again
         "node-port": ports()["kwok"],
         "server-address": address("kwok"),
         "tls-cert-file": tls.kubernetes_server(paths),

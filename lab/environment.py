@@ -44,6 +44,8 @@ def variables(paths: Paths) -> dict[str, str]:
     }
     if paths.kubeconfig.exists():
         known["KUBECONFIG"] = str(paths.kubeconfig)
+        known["HAFNIUM_URL"] = f"http://{address('ingress')}"
+        known["HAFNIUM_TLS_ADDRESS"] = address("ingress_tls")
     engine = java.recorded(paths)
     if engine:
         known |= {"JAVA": str(engine), "KAFKA_LIBS": f"{jars.libs()}/*"}

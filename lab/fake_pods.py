@@ -23,8 +23,9 @@ STAGES = ("crash-loop", "oom-killed", "image-pull-error", "never-ready", "slow-r
 _API = "kwok.x-k8s.io/v1alpha1"
 _MOST_RESTARTS = 20  # then a loop rests, so that a forgotten one costs nothing
 _RESTART_MS = 8_000
+_HEARTBEAT_MS = 15_000
 _PULL_MS = 10_000
-_OWN = ("node-initialize", "node-heartbeat", "pod-ready", "pod-complete", "pod-delete")
+_OWN = ("node-initialize", "node-heartbeat-with-lease", "pod-ready", "pod-complete", "pod-delete")
 
 # Templates of Go over the pod; a word between @ is replaced by one of the texts below.
 _STATUS = """\
@@ -123,7 +124,11 @@ def log_definition() -> Path:
 
 
 def _own() -> list[dict[str, Any]]:
-    """The stages that come with kwok; troubled pods are taken out of the one that makes pods ready."""
+    """The stages that come with kwok.
+
+    Troubled pods are taken out of the one that makes pods ready. Of the two heartbeats the one for nodes with a lease is
+    taken, often enough for nodes without: it also gives a node its address back.
+    """
     import yaml
 
     stages: list[dict[str, Any]] = [yaml.safe_load((KWOK.folder / f"{name}.yaml").read_text()) for name in _OWN]
@@ -131,6 +136,8 @@ def _own() -> list[dict[str, Any]]:
         if stage["metadata"]["name"] == "pod-ready":
             healthy = {"key": f'.metadata.labels["{LABEL}"]', "operator": "NotIn", "values": list(STAGES)}
             stage["spec"]["selector"]["matchExpressions"].append(healthy)
+        elif stage["metadata"]["name"] == "node-heartbeat-with-lease":
+            stage["spec"]["delay"] = {"durationMilliseconds": _HEARTBEAT_MS}
     return stages
 
 

@@ -89,7 +89,7 @@ KWOK = Module(
     "kwok",
     extras=(
         "kustomize/stage/node/fast/node-initialize.yaml",
-        "kustomize/stage/node/heartbeat/node-heartbeat.yaml",
+        "kustomize/stage/node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
         "kustomize/stage/pod/fast/pod-complete.yaml",
         "kustomize/stage/pod/fast/pod-delete.yaml",
         "kustomize/stage/pod/fast/pod-ready.yaml",

@@ -41,6 +41,22 @@ def lab() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def kubernetes_lab() -> Iterator[None]:
+    """The lab's part kubernetes is up and healthy; left out where the control plane cannot be had. Else as ``lab``."""
+    from lab import control, lifecycle
+    from lab.layout import paths
+
+    missing = lifecycle.build(paths(), ["kubernetes"])
+    if missing:
+        pytest.skip(f"there is no control plane: {missing}")
+    was_up = control.is_up("kubernetes")
+    lab_command("up", "kubernetes")
+    yield
+    if not was_up:
+        lab_command("down", "kubernetes")
+
+
+@pytest.fixture(scope="session")
 def installed() -> Path:
     """Collections path with the collection as it is installed from its archive."""
     return installed_collection()
