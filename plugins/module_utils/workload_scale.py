@@ -118,8 +118,10 @@ class _Scaling:
         return seen
 
     def _look(self) -> _Seen:
+        every = self._cluster.list(HPA, self._namespace)
+        # Read last, so that nearly nobody can write it between this and the patch, which is locked to this version.
         workload = existing(self._cluster, self._kind, self._namespace, self._name)
-        hpas = kubernetes_owners.autoscalers_of(workload, self._cluster.list(HPA, self._namespace))
+        hpas = kubernetes_owners.autoscalers_of(workload, every)
         plan = workload_scale_plan.plan(self._key, replicas_of(workload), hpas, Wish.of(self._params))
         return _Seen(workload, hpas, plan)
 
@@ -208,9 +210,7 @@ class _Scaling:
         adapt = bool(plan.hpa and plan.hpa.changed)
         rows = []
         if plan.before != plan.after:
-            rows = kubernetes_owners.warnings_about(
-                seen.workload, "replicas", [] if adapt or not plan.after else seen.hpas
-            )
+            rows = kubernetes_owners.warnings_about(seen.workload, "replicas")
             manifest = kubernetes_owners.applied(seen.workload).get("spec") or {}
             if manifest.get("replicas") == plan.after:
                 rows = [row for row in rows if row["id"] != "kubectl_apply"]

@@ -71,6 +71,7 @@ class _Setting:
         self._kind, self._namespace, self._name = params["kind"], params["namespace"], params["name"]
         self._key = objects.key(self._kind, self._namespace, self._name)
         self._first: _Seen | None = None
+        self._histories: dict[int, History | None] = {}
         self._warnings: list[dict[str, str]] = []
         self._capacity: Capacity | None = None
         self._patched: dict[str, Any] | None = None
@@ -106,6 +107,13 @@ class _Setting:
         return seen
 
     def _history(self, workload: dict[str, Any]) -> History | None:
+        """Its revisions, read once for each generation: the time between reading and writing is kept short."""
+        generation = objects.generation(workload)
+        if generation not in self._histories:
+            self._histories[generation] = self._read_history(workload)
+        return self._histories[generation]
+
+    def _read_history(self, workload: dict[str, Any]) -> History | None:
         labels = objects.selector_text(workload["spec"].get("selector"))
         child = kubernetes_history.CHILDREN[self._kind]
         try:
@@ -253,7 +261,7 @@ class _Setting:
                 )
         if self._patched:
             found = existing(self._cluster, self._kind, self._namespace, self._name)
-            history = self._history(found)
+            history = self._read_history(found)
             result["revisions"]["after"] = history.current.brief() if history and history.current else None
         else:
             result["revisions"]["after"] = result["revisions"]["before"]
