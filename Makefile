@@ -19,9 +19,12 @@ help: ## this list
 	@awk -F ':.*## ' '/^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' Makefile
 
 ##@ Start here
-.PHONY: demo test
+.PHONY: demo demo-kubernetes test
 demo: venv ## the lab is started, verified, broken, diagnosed, healed and verified again; ends with an HTML report
 	@$(PY) -m lab.demo
+
+demo-kubernetes: venv ## a real control plane (built once, 6 to 10 minutes): a bad release under load is caught and rolled back
+	@$(PY) -m lab.demo kubernetes
 
 test: lint parity ## every check and every test (STRICT=1: nothing may be left out)
 	@$(PY) -m pytest -q -n $(WORKERS) --dist worksteal tests
