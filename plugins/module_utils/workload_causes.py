@@ -196,5 +196,14 @@ class Cause:
         return ABOUT[self.name]
 
     @property
+    def of_process(self) -> bool:
+        """It shows in the containers, not in what is around them."""
+        return self.rank >= PRECEDENCE["config_missing"] and self.name not in (
+            "starting",
+            "restarted",
+            "readiness_gate",
+        )
+
+    @property
     def rank(self) -> int:
         return PRECEDENCE[self.name]

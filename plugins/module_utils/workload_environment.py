@@ -24,7 +24,8 @@ from .workload_causes import Family
 MOST_VARIABLES = 20
 FAMILIES: dict[Family, re.Pattern[str]] = {
     "database": re.compile(
-        r"^(?:SPRING_(?:DATASOURCE|FLYWAY|R2DBC|JPA)_|DB_|DATABASE_|PG|POSTGRES|JDBC|MYSQL|MARIADB|MONGO)|_DB_|_JDBC_|_DATABASE_"
+        r"^(?:SPRING_(?:DATASOURCE|FLYWAY|R2DBC)|SPRING_DATASOURCE_HIKARI|DB|DATABASE|PG|POSTGRES(?:QL)?|MYSQL|MARIADB|MONGO(?:DB)?"
+        r"|JDBC(?:_DATABASE)?)_?(?:JDBC_?)?(?:URL|URI|HOST(?:NAME)?|ADDR|ADDRESS|SERVER|PORT|NAME|DB|DATABASE|USER(?:NAME)?|PASS\w*)$"
     ),
     "kafka": re.compile(r"KAFKA|REDPANDA|BOOTSTRAP_SERVERS"),
     "redis": re.compile(r"REDIS"),

@@ -31,7 +31,7 @@ _REDIS = re.compile(r"(?i)redis|lettuce|jedis|:6379\b")
 _IDENTITY = re.compile(r"(?i)keycloak|JwtDecoder|issuer|jwk|openid|oidc|oauth2|/realms/")
 _TIMED_OUT = re.compile(r"(?i)timed? ?out|NoRouteToHost|no route to host|unreachable")
 _FLYWAY = re.compile(r"(?i)flyway")
-_HOST = r"(?P<host>\[[0-9a-fA-F:]+\]|[\w.-]+)"
+_HOST = r"(?P<host>\[[0-9a-fA-F:]+\]|::1|[\w.-]+)"
 _DATABASE_PORTS = r"(?P<port>5432|3306|27017|1433|1521)"
 
 
@@ -163,7 +163,7 @@ RULES: tuple[Rule, ...] = (
         "database_url_invalid",
         "the database URL is none that a driver takes",
         r"claims to not accept jdbcUrl",
-        r"URL must start with 'jdbc'|url must start with \"jdbc\"",
+        r"(?i)'?url'? must start with ['\"]jdbc",
         r"No suitable driver found for",
         r"Cannot load driver class: (?P<driver>\S+)",
         r"Unable to parse (?:the )?(?:connection )?URL|ArgumentError: Could not parse (?:rfc1738|SQLAlchemy) URL",
@@ -182,7 +182,7 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "flyway_failed",
         "Flyway's validation failed: {detail}",
-        r"Validate failed: (?P<detail>.{1,300})",
+        r"Validate failed: (?:Migrations have failed validation )?(?P<detail>.{1,300}?)(?= Either revert| Need more|$)",
         r"(?P<detail>Migrations? checksum mismatch for migration version \S+)",
         r"(?P<detail>Detected (?:failed migration to|applied migration not resolved locally|resolved migration not applied).{0,160})",
     ),
@@ -197,7 +197,8 @@ RULES: tuple[Rule, ...] = (
     _rule(
         "flyway_failed",
         "Flyway's migration {name} failed[[: {detail}]]",
-        r"(?:Migration|Script|[Cc]hanges? of schema .{1,60} to version) \"?(?P<name>[\w.,'/ -]{1,120}?)\"? failed[ -]*(?P<detail>.{0,200})",
+        r"(?:Migration|Script) (?P<name>\S+) failed.{0,200}?Message +: (?P<detail>.{1,200}?)(?= (?:Position|Location|Hint|Detail)\b|$)",
+        r"(?:Migration|Script) (?P<name>\S+) failed",
         context=(_FLYWAY,),
     ),
     _rule(
@@ -492,13 +493,15 @@ def _known(breath: list[Statement], sure: bool, broad: bool = True) -> Reading |
             for rule in RULES:
                 match = rule.match(text, statement.context) if rule.broad == broadly else None
                 if match:
-                    return _reading(rule, match, statement, sure)
+                    return _reading(rule, match, breath[0] if broadly else statement, sure)
     return None
 
 
 def _reading(rule: Rule, match: re.Match[str], statement: Statement, sure: bool) -> Reading:
     values = {name: observed(value, 300) for name, value in match.groupdict().items() if value}
-    return Reading(rule.cause, filled(rule.says, values), statement, sure, values)
+    root = statement.shown(200)
+    said = f": {root}" if rule.broad and match[0] not in root else ""
+    return Reading(rule.cause, filled(rule.says, values) + said, statement, sure, values)
 
 
 def filled(says: str, values: Mapping[str, str]) -> str:

@@ -168,14 +168,14 @@ def _shown(evidence: Evidence) -> str:
 
 
 def _still_serving(view: View) -> str:
-    old = sum(1 for pod in view.ready if view.is_current(pod) is False)
+    old = _old_ready(view)
     return f" Meanwhile {old} pods of an older revision serve." if old else ""
 
 
 def findings_of(one: Patient, system: str) -> list[Finding]:
     """One finding for each cause."""
     view = one.view
-    affected = [f"{view.name}: {view.rollout.ready} of {view.rollout.desired} ready"]
+    affected = [_affected(view)]
     check = f"startup.{view.name}"
     return [
         Finding(
@@ -189,17 +189,37 @@ def findings_of(one: Patient, system: str) -> list[Finding]:
     ]
 
 
+def _affected(view: View) -> str:
+    ready, desired = view.rollout.ready, view.rollout.desired
+    old = _old_ready(view)
+    if not old:
+        return f"{view.name}: {ready} of {desired} ready"
+    return f"{view.name}: {len(view.ready) - old} of {desired} ready in the newest revision, {old} in an older one"
+
+
+def _old_ready(view: View) -> int:
+    return sum(1 for pod in view.ready if view.is_current(pod) is False)
+
+
 def next_of(cause: Cause, view: View, system: str) -> Next | None:
-    """The procedure that mends the cause. Going back is proposed only while an older revision is there."""
+    """The procedure that mends the cause. Going back is proposed where the older revision is there, and well.
+
+    What only the newest revision's processes complain of, while older ones are ready, came with that revision.
+    """
     then = cause.about.then
-    older = any(view.is_current(pod) is False for pod in view.ready)
-    if cause.about.of_revision and older:
+    older = bool(_old_ready(view))
+    if older and (cause.about.of_revision or cause.of_process) and _only_newest(cause, view):
         then = "rollback"
     if then == "rollback" and not (older or has_history(view)):
         then = "health"
     if not then:
         return None
     return Next(f"sre.runbooks.{system}.{then}", {f"{system}_service": view.name}, EFFECTS[then])
+
+
+def _only_newest(cause: Cause, view: View) -> bool:
+    """Only pods of the newest revision show it, or no pod does."""
+    return all(view.is_current(pod) is not False for pod in view.pods if objects.name(pod) in cause.pods)
 
 
 def has_history(view: View) -> bool:
