@@ -169,8 +169,10 @@ def _set_resources(container: Container, row: Wanted, found: _Set) -> None:
                 present.pop(resource, None)
             else:
                 present[resource] = value
-        if asked:
+        if present:
             resources[group] = present
+        else:
+            resources.pop(group, None)
     _ordered(row, resources)
 
 
