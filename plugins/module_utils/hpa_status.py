@@ -74,9 +74,10 @@ def _check(params: dict[str, Any]) -> None:
         twice = sorted(name for name, count in Counter(given).items() if count > 1)
         if twice:
             raise InputError(f"{option} names {', '.join(twice)} more than once.", option=option)
-    if params["minimum_count"] < 1:
+    least = 0 if params["names"] or params["targets"] else 1
+    if params["minimum_count"] < least:
         raise InputError(
-            f"minimum_count is {params['minimum_count']}; 1 is the least: an empty selection is no success.",
+            f"minimum_count is {params['minimum_count']}; {least} is the least: an empty selection is no success.",
             option="minimum_count",
         )
 

@@ -40,7 +40,9 @@ options:
     default: Deployment
     choices: [Deployment, StatefulSet]
   minimum_count:
-    description: How many autoscalers the namespace should have at least.
+    description:
+      - How many autoscalers the namespace should have at least. V(0) only with O(names) or O(targets), which then say what
+        should be there.
     type: int
     default: 1
   runbook:

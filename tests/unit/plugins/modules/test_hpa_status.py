@@ -140,6 +140,7 @@ def test_nothing_there_is_no_success(look: Look) -> None:
     assert look(FakeScalable())["verdict"] == "fail"
     assert look(FakeScalable(working()), minimum_count=2)["verdict"] == "fail"
     assert "does not exist" in look(FakeScalable(), namespace="elsewhere")["msg"]
+    assert look(FakeScalable(), minimum_count=0, targets=["web"])["verdict"] == "fail"
 
 
 @pytest.mark.parametrize(
