@@ -44,7 +44,11 @@ SPEC = ArgumentSpec(
                 "address": {"type": "str", "required": True},
                 "server_name": {"type": "str"},
                 "starttls": {"type": "str", "choices": ["postgresql"]},
-                "secret": {"type": "dict", "options": {**_SECRET, "name": {"type": "str", "required": True}}},
+                "secret": {
+                    "type": "dict",
+                    "no_log": False,
+                    "options": {**_SECRET, "name": {"type": "str", "required": True}},
+                },
                 "owner": {"type": "str"},
             },
         },
