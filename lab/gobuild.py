@@ -119,6 +119,8 @@ def ensure(paths: Paths) -> None:
             )
         for module in todo:
             _build(module, go, paths)
+        if go.home:  # sources and compiled packages: gigabytes that nobody needs any more
+            shutil.rmtree(go.home, ignore_errors=True)
 
 
 @contextmanager

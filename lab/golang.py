@@ -49,7 +49,12 @@ class Go:
             "GOWORK": "off",
         }
         if self.home:
-            own |= {"GOPATH": str(self.home / "path"), "GOCACHE": str(self.home / "build"), "GOMODCACHE": ""}
+            own |= {
+                "GOPATH": str(self.home),
+                "GOCACHE": str(self.home / "build"),
+                "GOMODCACHE": str(self.home / "modules"),
+                "GOFLAGS": "-mod=readonly -modcacherw",
+            }
         kept = {name: value for name, value in os.environ.items() if name not in ("GOROOT", "GOEXPERIMENT", "GOAMD64")}
         return {**kept, **own, **marked(paths)}
 

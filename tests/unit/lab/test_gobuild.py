@@ -52,6 +52,18 @@ def test_a_program_is_built_once(lab: Paths, go: Path, monkeypatch: pytest.Monke
     gobuild.ensure(lab)
 
 
+def test_what_a_downloaded_go_collects_goes_after_the_build(
+    lab: Paths, go: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setattr(golang, "ensure", lambda _: Go(go, home, "linux", "amd64"))
+    monkeypatch.setattr(gobuild, "MODULES", (ETCD,))
+    plays(go, f'test "$GOMODCACHE" = {home}/modules || exit 1\n{BUILDS}')
+    gobuild.ensure(lab)
+    assert not home.exists()
+
+
 @pytest.mark.parametrize(
     ("complaint", "words"),
     [
