@@ -140,11 +140,11 @@ def wrong_port(
     pod: str, container: Container, lines: Sequence[str], source: str, events: Sequence[Event]
 ) -> list[Cause]:
     """The process listens, and on no port that a probe asks."""
-    asked = {probe.port: probe for probe in probes_of(container.spec).values() if probe.port}
+    asking = [probe for probe in probes_of(container.spec).values() if probe.port]
     heard = listening(lines)
-    if not heard or not asked or heard.keys() & asked.keys():
+    if not heard or not asking or any(probe.port in heard for probe in asking):
         return []
-    probe = next(iter(asked.values()))
+    probe = asking[0]
     ports = ", ".join(map(str, sorted(heard)))
     text = f"the process listens on port {ports}, and the {probe.word} probe asks {probe.asks}"
     evidence = [Evidence(source, f"{pod}/{container.name}", line) for line in list(heard.values())[:1]]
