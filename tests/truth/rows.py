@@ -24,6 +24,10 @@ class Row:
     checks: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
 
+    @property
+    def system(self) -> str:
+        return self.playbook.partition(".")[0]
+
 
 RESTART, VERIFY, STALE = "backoffice.restart", "backoffice.verify", "backoffice.stale_data"
 REPAIR, RECOVERY = "backoffice.ledger_repair", "backoffice.recovery_check"

@@ -9,14 +9,20 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.playbooks import Playbooks, lab_command
-from tests.truth.rows import ROWS, Row
+from tests.truth import hafnium_rows, rows
+from tests.truth.rows import Row
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 
+ROWS = (*rows.ROWS, *hafnium_rows.ROWS)
+PARTS = {"backoffice": "lab", "hafnium": "kubernetes_lab"}
+
+
 @pytest.fixture
-def faults(lab: None) -> Iterator[None]:
-    """The lab without any fault, before and after."""
+def faults(row: Row, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The part of the lab that the row is about without any fault, before and after."""
+    request.getfixturevalue(PARTS[row.system])
     lab_command("heal")
     yield
     lab_command("heal")
@@ -27,7 +33,7 @@ def test_the_playbook_is_not_fooled(row: Row, faults: None, playbooks: Playbooks
     for fault in row.faults:
         lab_command("fault", fault)
     run = playbooks.run(row.playbook, *row.arguments)
-    judgement = run.judgement(row.playbook)
+    judgement = run.judgement(row.playbook, f"{row.system}-lab")
     causes = [finding["cause"] for finding in judgement["findings"]]
     found.append((row.kind, row.situation, row.playbook, judgement["verdict"], ", ".join(causes) or "-"))
     assert judgement["verdict"] == row.verdict, run.output

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The truth table of Hafnium: what its runbook's commands show as fine, or not at all, and its common causes."""
+
+from __future__ import annotations
+
+from tests.truth.rows import Row
+
+HEALTH, STARTUP, LATENCY = "hafnium.health", "hafnium.diagnose_startup", "hafnium.latency"
+MEMORY, CERTIFICATES, STATUS = "hafnium.memory", "hafnium.certificates", "hafnium.rollout_status"
+
+
+def one(name: str) -> tuple[str, str]:
+    return ("-e", f"hafnium_service={name}")
+
+
+ROWS = (
+    Row("cause", "healthy", (), HEALTH, "pass"),
+    Row("cause", "healthy, looked for causes", (), STARTUP, "pass"),
+    Row(
+        "cause",
+        "release with the address of an absent database",
+        ("hafnium-crash-database",),
+        STARTUP,
+        "fail",
+        "database_refused",
+    ),
+    Row(
+        "cause",
+        "release with an issuer that does not answer",
+        ("hafnium-crash-keycloak",),
+        STARTUP,
+        "fail",
+        "keycloak_unreachable",
+    ),
+    Row(
+        "cause", "release that needs more memory than its limit", ("hafnium-crash-oom",), STARTUP, "fail", "oom_killed"
+    ),
+    Row("cause", "release with a tag that no registry has", ("hafnium-bad-image",), STARTUP, "fail", "image_not_found"),
+    Row(
+        "cause",
+        "release that wants a key its ConfigMap lacks",
+        ("hafnium-config-missing",),
+        STARTUP,
+        "fail",
+        "config_missing",
+    ),
+    Row("cause", "no pod can be made: quota", ("hafnium-quota-exceeded",), STARTUP, "fail", "quota_exceeded"),
+    Row("cause", "memory is short", ("hafnium-memory-leak",), MEMORY, "fail"),
+    Row("cause", "certificate runs out in 5 days", ("hafnium-certificate-expiring",), CERTIFICATES, "fail"),
+    Row("false green", "pods Running, one service not ready", ("hafnium-service-down",), HEALTH, "fail"),
+    Row("false green", "pods Running, OUT_OF_SERVICE", ("hafnium-out-of-service",), HEALTH, "fail"),
+    Row("false green", "status UNKNOWN with HTTP 200", ("hafnium-unknown",), HEALTH, "unverified"),
+    Row("false green", "readiness 200, connections all borrowed", ("hafnium-pool-exhausted",), HEALTH, "fail"),
+    Row("false green", "readiness 200, database gone", ("hafnium-database-gone",), HEALTH, "fail"),
+    Row("false green", "rolled out and ready, but DOWN", ("hafnium-bad-release",), HEALTH, "fail"),
+    Row("false green", "READY 2/2 behind a rollout that never ends", ("hafnium-never-ready",), STATUS, "unverified"),
+    Row("false green", "READY 2/2 behind pods that cannot be made", ("hafnium-quota-exceeded",), STATUS, "fail"),
+    Row("false green", "health asked of a login page", ("hafnium-401",), HEALTH, "unverified"),
+    Row("false green", "health is not exposed", ("hafnium-not-exposed",), HEALTH, "unverified"),
+    Row("false green", "health hangs for ever", ("hafnium-hanging",), HEALTH, "fail"),
+    Row(
+        "false green",
+        "a label that nothing has",
+        (),
+        HEALTH,
+        "fail",
+        arguments=("-e", "hafnium_pod_selector=tier=nothing"),
+    ),
+    Row(
+        "false green",
+        "a namespace that does not exist",
+        (),
+        HEALTH,
+        "fail",
+        arguments=("-e", "hafnium_namespace=hafnium-prod"),
+    ),
+)
