@@ -11,6 +11,7 @@ of all their requests together, and not a mean of means.
 from __future__ import annotations
 
 import difflib
+import functools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -305,7 +306,7 @@ class _Evaluation:
     def _absent(self, selector: Selector) -> _Absent:
         others = [name for name in selector.names if name != selector.metric][:OTHER_NAMES]
         names = selector.metric + (f" (nor {', '.join(others)})" if others else "")
-        near = difflib.get_close_matches(selector.metric, sorted(self.second.names), SIMILAR_NAMES, cutoff=0.75)
+        near = _similar(selector.metric, self.second.names)
         hint = metrics_names.absent_hint(selector.metric, self.second.names)
         if near:
             hint = f"{hint} Similar names there: {', '.join(near)}; see the option aliases.".strip()
@@ -407,6 +408,12 @@ def _larger(left: Part, right: Part) -> Part:
         return Part(known, lower_bound=known is not None, reason=left.reason or right.reason)
     bound = left.lower_bound or right.lower_bound
     return Part(max(left.number, right.number), lower_bound=bound, reason=left.reason or right.reason)
+
+
+@functools.lru_cache(maxsize=1000)
+def _similar(metric: str, names: frozenset[str]) -> list[str]:
+    """Names on a page that are written much alike. Pages of one service have the same names, so they are compared once."""
+    return difflib.get_close_matches(metric, sorted(names), SIMILAR_NAMES, cutoff=0.75)
 
 
 def _limit(text: str) -> float | None:

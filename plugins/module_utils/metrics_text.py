@@ -78,6 +78,7 @@ class Wanted:
         names = {name.decode() for group in self._groups for name in group} | {START_TIME, *UPTIMES}
         families = {_SUFFIX.sub("", name) for name in names} | names
         self._types = frozenset(families)
+        self._name_sets: dict[frozenset[str], frozenset[str]] = {}
         self._prometheus = re.compile(rf"^(?:{_any(names)})[ \t{{].*$".encode(), re.MULTILINE)
         self._openmetrics = re.compile(
             rf"^(?:# (?:TYPE|UNIT|HELP) )?(?:{_any(families)})(?:_[a-z]+)?[ {{].*$".encode(), re.MULTILINE
@@ -101,8 +102,13 @@ class Wanted:
             openmetrics=openmetrics,
             there=frozenset(name.decode() for name in there),
             types={name: kind for name, kind in types.items() if name in self._types},
-            names=_names(body) if any(not group & there for group in self._groups) else frozenset(),
+            names=self._names(body) if any(not group & there for group in self._groups) else frozenset(),
         )
+
+    def _names(self, body: bytes) -> frozenset[str]:
+        """All names on a page; pages that have the same names share one set."""
+        names = _names(body)
+        return self._name_sets.setdefault(names, names)
 
 
 def _any(names: Iterable[str]) -> str:
