@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the sre.runbooks developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every fault of the lab: put in, seen at the service's own interface, taken out, healthy again."""
+"""Every fault of the lab's part backoffice: put in, seen at the service's own interface, taken out, healthy again."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ import pytest
 
 from lab import control, faultbook, kafka, lifecycle, probes, seed
 from lab.faultbook import prove_healthy
-from lab.faults import FAULTS, books, bus
+from lab.faults import FAULTS as ALL_FAULTS
+from lab.faults import books, bus
 from lab.faults.kafka import FLAT_PAIR, MISSPELT, NOWHERE
 from lab.layout import paths
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
+FAULTS = {name: fault for name, fault in ALL_FAULTS.items() if fault.part == "backoffice"}
 SEEN: dict[str, Callable[[], None]] = {}
 Observation = Callable[[], None]
 
