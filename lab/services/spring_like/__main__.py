@@ -32,7 +32,8 @@ class Service:
 
     def __init__(self, options: Settings, pool: Pool | None) -> None:
         self.faults = Faults(options.faults)
-        self.meters = Meters(options, pool, Heap(options.heap_bytes, self.faults), self.faults)
+        heap = Heap(options.heap_bytes, self.faults)
+        self.meters = Meters(options, pool, heap, self.faults)
         health = Health(options, pool, self.faults)
         self._actuator = actuator.Actuator(options, health, self.meters, self.faults)
         self._business = business.Business(options, pool, self.meters, self.faults)
@@ -40,6 +41,7 @@ class Service:
         self._pool = pool
         if pool:
             threading.Thread(target=self._borrow, name="borrower", daemon=True).start()
+        heap.settle()
 
     def answer(self, request: Request) -> Reply:
         if request.path.startswith(FAULTS):

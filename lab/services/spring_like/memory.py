@@ -52,6 +52,11 @@ class Heap:
         """Share of the old generation that is in use after its last collection; NaN before the first."""
         return (_BASE + sum(map(len, self._held))) / self._most if self._held else math.nan
 
+    def settle(self) -> None:
+        """Wait until all is held that the fault `memory` wants."""
+        while sum(map(len, self._held)) < self._faults.number("memory") * _MB:
+            time.sleep(_STEP_SECONDS)
+
     def _follow(self) -> None:
         while True:
             with self._faults.changed:
