@@ -82,10 +82,12 @@ class Judged:
 def judge(rule: Rule, target: str, seen: Sequence[Seen]) -> Judged:
     """Compare what all instances of a target gave with the rule's bounds."""
     downwards = rule.bounds.at_least is not None or rule.bounds.above is not None
-    rows = sorted(_rows(rule, seen), key=lambda row: _badness(row, downwards))
+    finds = [item.found for item in seen if item.found]
+    counted = rule.kind in ("mean", "quantile") or rule.over == "lifetime" or any(found.moved for found in finds)
+    rows, idle = _without_idle(rule, list(_rows(rule, seen)), counted)
+    rows.sort(key=lambda row: _badness(row, downwards))
     rights = [row.right for row in rows]
     right = None if not rows else False if False in rights else None if None in rights else True
-    finds = [item.found for item in seen if item.found]
     names = {name: used for found in finds for name, used in found.names.items()}
     unit = _unit(rule, names)
     check = Check(
@@ -94,7 +96,7 @@ def judge(rule: Rule, target: str, seen: Sequence[Seen]) -> Judged:
         status=checks.status_of(right),
         observed=_observed(rows, unit),
         expected=f"{rule.bounds}{unit}",
-        hint=" ".join(_hints(rule, seen, finds, names)),
+        hint=" ".join(_hints(rule, seen, finds, names, idle)),
         runbook=rule.runbook,
     )
     return Judged(check, rows, names)
@@ -115,6 +117,19 @@ def _rows(rule: Rule, seen: Sequence[Seen]) -> Iterable[Row]:
         own = [groups[group] for groups in parts.values() if group in groups]
         value = _summed(rule, own, not unread) if rule.instances == "sum" else _largest(rule, own, not unread)
         yield _row(rule, "", group, value)
+
+
+def _without_idle(rule: Rule, rows: list[Row], counted: bool) -> tuple[list[Row], int]:
+    """The rows without groups in which nothing was counted, and how many these are.
+
+    Somewhere there is always a route that nobody asks for; it says nothing of the others. An instance (or all of them
+    together) in which nothing at all happened keeps its rows.
+    """
+    if not rule.by or not counted:
+        return rows, 0
+    busy = {row.instance for row in rows if row.value.number is not None}
+    kept = [row for row in rows if not (row.value.idle and row.instance in busy)]
+    return kept, len(rows) - len(kept)
 
 
 def _row(rule: Rule, instance: str, group: Group, value: Value) -> Row:
@@ -168,12 +183,16 @@ def _unit(rule: Rule, names: Mapping[str, str]) -> str:
     return " s" if SECONDS.search(name) else " bytes" if BYTES.search(name) else ""
 
 
-def _hints(rule: Rule, seen: Sequence[Seen], finds: Sequence[Found], names: Mapping[str, str]) -> Iterable[str]:
+def _hints(
+    rule: Rule, seen: Sequence[Seen], finds: Sequence[Found], names: Mapping[str, str], idle: int
+) -> Iterable[str]:
     if not seen:
         yield "No instance was read; see the check of the target."
     yield from list(dict.fromkeys(found.hint for found in finds if found.hint))[:2]
     yield from (f"{name} is {used} here." for name, used in names.items())
     yield from list(dict.fromkeys(note for found in finds for note in found.notes))[:3]
+    if idle:
+        yield f"Groups in which nothing was counted are left out: {idle}."
     if finds:
         yield _seen_over(rule, [item.seconds for item in seen if item.seconds and item.found and item.found.moved])
     if rule.hint:

@@ -15,11 +15,15 @@ Buckets = Mapping[float, float]
 
 @dataclass(frozen=True)
 class Value:
-    """A number, or why there is none. With ``lower_bound`` the truth is this number or more; ``reason`` says why."""
+    """A number, or why there is none. With ``lower_bound`` the truth is this number or more; ``reason`` says why.
+
+    ``idle``: there is none because nothing was counted.
+    """
 
     number: float | None
     lower_bound: bool = False
     reason: str = ""
+    idle: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def increase(before: float | None, after: float) -> tuple[float, bool]:
 def divide(numerator: float, denominator: float, counted: str) -> Value:
     """The ratio; nothing over nothing is no 0 and no 1, but unknown. ``counted`` names what there was none of."""
     if denominator == 0:
-        return Value(None, reason=f"{shown(numerator)} / 0: {counted}")
+        return Value(None, reason=f"{shown(numerator)} / 0: {counted}", idle=numerator == 0)
     return Value(numerator / denominator)
 
 
@@ -99,7 +103,7 @@ def quantile(q: float, buckets: Buckets) -> Value:
     counts = _rising([buckets[limit] for limit in (*limits, math.inf)])
     total = counts[-1]
     if total <= 0:
-        return Value(None, reason="nothing was counted, so there is no quantile")
+        return Value(None, reason="nothing was counted, so there is no quantile", idle=True)
     rank = q * total
     index = next(i for i, count in enumerate(counts) if count >= rank)
     if index == len(limits):

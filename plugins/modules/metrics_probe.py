@@ -141,7 +141,10 @@ options:
         description: Between 0 and 1, for V(rules[].kind=quantile).
         type: float
       by:
-        description: Labels whose values make groups, each of which is judged.
+        description:
+          - Labels whose values make groups, each of which is judged.
+          - A group in which nothing was counted, such as a route that nobody asked for, is left out when something was
+            counted in others; the hint says how many.
         type: list
         elements: str
         default: []

@@ -483,6 +483,46 @@ def test_counters_of_the_instances_that_were_read_are_enough_to_be_too_many() ->
     assert metrics_judge.judge(asked, "t", seen).check.status == "fail"
 
 
+def routes(**counts: int) -> str:
+    rows = [
+        f'h_seconds_count{{uri="{uri}"}} {count}\nh_seconds_sum{{uri="{uri}"}} {count / 10}\n'
+        for uri, count in counts.items()
+    ]
+    return "process_start_time_seconds 5\n" + "".join(rows)
+
+
+@pytest.mark.parametrize("instances", ["each", "sum"])
+@pytest.mark.parametrize(
+    ("before", "after", "status", "left_out"),
+    [
+        ({"a": 1, "b": 4}, {"a": 3, "b": 4}, "pass", 1),
+        ({"a": 1, "b": 4}, {"a": 1, "b": 4}, "unverified", 0),
+        ({"a": 1, "b": 4}, {"a": 3, "b": 5}, "pass", 0),
+    ],
+)
+def test_routes_that_nobody_asked_for_say_nothing_of_the_others(
+    instances: str, before: dict[str, int], after: dict[str, int], status: str, left_out: int
+) -> None:
+    asked = rule("h_seconds", "mean", by=["uri"], at_most=1, instances=instances)
+    one = Seen("pod", found(asked, routes(**before), routes(**after)), "", 10.0)
+    check = metrics_judge.judge(asked, "t", [one]).check
+    assert check.status == status
+    assert (f"nothing was counted are left out: {left_out}." in check.hint) is bool(left_out)
+
+
+def test_an_instance_in_which_nothing_happened_is_not_left_out() -> None:
+    asked = rule("h_seconds", "mean", by=["uri"], at_most=1)
+    idle = Seen("idle", found(asked, routes(a=1), routes(a=1)), "", 10.0)
+    busy = Seen("busy", found(asked, routes(a=1), routes(a=2)), "", 10.0)
+    assert metrics_judge.judge(asked, "t", [idle, busy]).check.status == "unverified"
+
+
+def test_a_pool_without_a_size_is_not_idle() -> None:
+    text = 'active{pool="a"} 0\nactive{pool="b"} 1\nmost{pool="a"} 0\nmost{pool="b"} 4\n'
+    asked = rule("active", "ratio", divisor={"metric": "most"}, by=["pool"], below=0.9)
+    assert metrics_judge.judge(asked, "t", [Seen("", found(asked, text, text))]).check.status == "unverified"
+
+
 def test_hints_say_what_was_not_observed() -> None:
     asked = rule("http_request_duration_seconds", "mean", for_minutes=5, at_most=1, hint="Ask the owner.")
     one = found(asked, requests(10, 1.0), requests(14, 3.0))
