@@ -43,7 +43,7 @@ def pods(scene: Scene, app: str = "web") -> set[str]:
     """The uids of the pods of an app that are there to stay."""
     return {
         one["metadata"]["uid"]
-        for one in scene.all("pod")
+        for one in scene.all("Pod")
         if one["metadata"]["labels"]["app"] == app and not one["metadata"].get("deletionTimestamp")
     }
 
@@ -63,7 +63,7 @@ def protect(scene: Scene, name: str, app: str, minimum: int) -> None:
     scene.kubectl("create", "pdb", name, f"--selector=app={app}", f"--min-available={minimum}")
     eventually(
         "the budget is counted",
-        lambda: scene.one("poddisruptionbudget", name).get("status", {}).get("observedGeneration") == 1,
+        lambda: scene.one("PodDisruptionBudget", name).get("status", {}).get("observedGeneration") == 1,
     )
 
 
@@ -74,7 +74,7 @@ def protect(scene: Scene, name: str, app: str, minimum: int) -> None:
 def test_the_same_template_as_kubectl(scene: Scene, cluster: Any, kind: str) -> None:
     other = scene.beside(cluster.namespace())
     for place in (scene, other):
-        place.deploy("web:1", kind)
+        place.deploy("web:1", kind, settle=True)
     before = pods(scene)
     result = restart(scene, kind=kind)
     other.kubectl("rollout", "restart", f"{RESOURCES[kind]}/web")
@@ -92,7 +92,7 @@ def test_the_same_template_as_kubectl(scene: Scene, cluster: Any, kind: str) -> 
 
 @ALL_KINDS
 def test_a_relaunch_restarts_nothing(scene: Scene, kind: str) -> None:
-    scene.deploy("web:1", kind)
+    scene.deploy("web:1", kind, settle=True)
     restart(scene, kind=kind)
     before, there = scene.snapshot(), pods(scene)
     again = restart(scene, kind=kind)
@@ -104,7 +104,7 @@ def test_a_relaunch_restarts_nothing(scene: Scene, kind: str) -> None:
 
 
 def test_two_restarts_within_a_second(scene: Scene) -> None:
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     for token in ("a", "b", "c"):
         assert restart(scene, restart_token=token, wait_seconds=0, during_rollout=True)["changed"]
     assert marks(scene)[TOKEN] == "c"
@@ -112,7 +112,7 @@ def test_two_restarts_within_a_second(scene: Scene) -> None:
 
 
 def test_not_before(scene: Scene) -> None:
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     time.sleep(1.1)  # the API server writes whole seconds
     since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     result = restart(scene, not_before=since)
@@ -120,7 +120,7 @@ def test_not_before(scene: Scene) -> None:
     before = scene.snapshot()
     again = restart(scene, not_before=since)
     assert (again["changed"], again["plan"][0]["reason"]) == (False, f"restarted at {result['restarted_at']}")
-    scene.deploy("web:2")
+    scene.deploy("web:2", settle=True)
     scene.kubectl(
         "patch",
         "deployment",
@@ -136,8 +136,8 @@ def test_not_before(scene: Scene) -> None:
 
 
 def test_undo_after_a_restart_rolls_nothing_back(scene: Scene) -> None:
-    scene.deploy("web:1")
-    scene.deploy("web:2")
+    scene.deploy("web:1", settle=True)
+    scene.deploy("web:2", settle=True)
     restart(scene)
     scene.kubectl("rollout", "undo", "deployment/web")
     assert scene.image() == "web:2"
@@ -147,7 +147,7 @@ def test_undo_after_a_restart_rolls_nothing_back(scene: Scene) -> None:
 
 
 def test_paused_is_refused_as_by_kubectl(scene: Scene) -> None:
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     scene.kubectl("rollout", "pause", "deployment/web")
     assert "web: it is paused" in refused(scene)
     with pytest.raises(AssertionError, match="can't restart paused deployment"):
@@ -155,19 +155,19 @@ def test_paused_is_refused_as_by_kubectl(scene: Scene) -> None:
 
 
 def test_what_kubectl_would_not_refuse(scene: Scene) -> None:
-    scene.deploy("web:1", "DaemonSet", updateStrategy={"type": "OnDelete"}, settle=False)
+    scene.deploy("web:1", "DaemonSet", updateStrategy={"type": "OnDelete"})
     assert "OnDelete" in refused(scene, kind="DaemonSet")
     scene.kubectl("rollout", "restart", "daemonset/web")
-    scene.deploy("web:1", replicas=0)
+    scene.deploy("web:1", replicas=0, settle=True)
     assert "0 replicas" in refused(scene)
-    scene.deploy("web:1", "StatefulSet", updateStrategy={"rollingUpdate": {"partition": 1}})
+    scene.deploy("web:1", "StatefulSet", updateStrategy={"rollingUpdate": {"partition": 1}}, settle=True)
     assert "partition 1" in refused(scene, kind="StatefulSet")
     assert restart(scene, kind="StatefulSet", allow_partition=True)["rollouts"][0]["reason"] == "Partitioned"
 
 
 def test_one_refused_workload_leaves_all_alone(scene: Scene) -> None:
-    scene.deploy("a:1", name="a")
-    scene.deploy("b:1", name="b")
+    scene.deploy("a:1", name="a", settle=True)
+    scene.deploy("b:1", name="b", settle=True)
     scene.kubectl("rollout", "pause", "deployment/b")
     said = refused(scene, "a", "b", "nope")
     assert "b: it is paused" in said
@@ -177,21 +177,21 @@ def test_one_refused_workload_leaves_all_alone(scene: Scene) -> None:
 
 
 def test_a_rollout_under_way(scene: Scene) -> None:
-    scene.deploy("web:1")
-    scene.deploy("web:2", pod=NOWHERE, settle=False)
+    scene.deploy("web:1", settle=True)
+    scene.deploy("web:2", pod=NOWHERE)
     eventually("it is under way", lambda: scene.one("Deployment")["status"].get("updatedReplicas") == 1)
     assert "a rollout is under way" in refused(scene)
 
 
 def test_expected_image(scene: Scene) -> None:
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     assert "it has web:1, not web:2" in refused(scene, expected_images={"web": "web:2"})
     assert restart(scene, expected_images={"web": {"main": "web:1"}})["changed"]
 
 
 def test_a_disruption_budget(scene: Scene) -> None:
     rolling = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}
-    scene.deploy("web:1", strategy=rolling)
+    scene.deploy("web:1", strategy=rolling, settle=True)
     protect(scene, "web-pdb", "web", 2)
     said = refused(scene)
     assert "PodDisruptionBudget web-pdb allows 0 disruptions now (2 pods healthy, 2 needed)" in said
@@ -200,14 +200,14 @@ def test_a_disruption_budget(scene: Scene) -> None:
     scene.kubectl("patch", "pdb", "web-pdb", "-p", '{"spec":{"minAvailable":1}}')
     eventually(
         "a disruption is allowed",
-        lambda: scene.one("poddisruptionbudget", "web-pdb")["status"]["disruptionsAllowed"] == 1,
+        lambda: scene.one("PodDisruptionBudget", "web-pdb")["status"]["disruptionsAllowed"] == 1,
     )
     assert restart(scene)["changed"]
 
 
 def test_a_budget_that_the_strategy_keeps_is_no_obstacle(scene: Scene) -> None:
     """The runbook's services: two replicas, surge one, unavailable none."""
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     protect(scene, "web-pdb", "web", 2)
     protect(scene, "others", "other", 2)
     result = restart(scene)
@@ -216,7 +216,7 @@ def test_a_budget_that_the_strategy_keeps_is_no_obstacle(scene: Scene) -> None:
 
 
 def test_pods_that_admission_would_refuse(scene: Scene) -> None:
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     scene.kubectl("label", "namespace", scene.namespace, "pod-security.kubernetes.io/enforce=restricted")
     assert "would refuse its new pods: violates PodSecurity" in refused(scene)
     scene.kubectl("rollout", "restart", "deployment/web")  # rc 0, and stuck
@@ -228,7 +228,7 @@ def test_pods_that_admission_would_refuse(scene: Scene) -> None:
 
 
 def test_check_mode_changes_nothing(scene: Scene) -> None:
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     before = scene.snapshot()
     result = restart(scene, check=True, diff=True)
     assert (result["changed"], result["restarted"], scene.snapshot()) == (True, ["web"], before)
@@ -247,8 +247,8 @@ def special_node(scene: Scene) -> Iterator[dict[str, Any]]:
 
 def test_stops_at_the_first_that_does_not_come_back(scene: Scene, special_node: dict[str, Any]) -> None:
     for name in ("a", "c", "d"):
-        scene.deploy(f"{name}:1", name=name)
-    scene.deploy("b:1", name="b", pod=special_node)
+        scene.deploy(f"{name}:1", name=name, settle=True)
+    scene.deploy("b:1", name="b", pod=special_node, settle=True)
     label = next(iter(special_node["nodeSelector"]))
     scene.kubectl("label", "node", "kwok-0", f"{label}-")
     before = scene.snapshot()
@@ -273,7 +273,7 @@ def test_stops_at_the_first_that_does_not_come_back(scene: Scene, special_node: 
 
 def test_serial(scene: Scene) -> None:
     for name in ("a", "b", "c"):
-        scene.deploy(f"{name}:1", name=name)
+        scene.deploy(f"{name}:1", name=name, settle=True)
     told: list[str] = []
     result = restart(scene, "a", "b", "c", serial=3, progress=told.append)
     assert result["restarted"] == ["a", "b", "c"]
@@ -282,11 +282,11 @@ def test_serial(scene: Scene) -> None:
 
 
 def test_neighbours_stay(scene: Scene, cluster: Any) -> None:
-    scene.deploy("web:1")
-    scene.deploy("billing:1", name="billing", labels={"app": "web", "part": "billing"})
-    scene.deploy("web:1", "StatefulSet", labels={"app": "set"})
+    scene.deploy("web:1", settle=True)
+    scene.deploy("billing:1", name="billing", labels={"app": "web", "part": "billing"}, settle=True)
+    scene.deploy("web:1", "StatefulSet", labels={"app": "set"}, settle=True)
     other = scene.beside(cluster.namespace())
-    other.deploy("web:1")
+    other.deploy("web:1", settle=True)
     before, elsewhere = scene.snapshot(), other.snapshot()
     restart(scene)
     after = scene.snapshot()
@@ -296,7 +296,7 @@ def test_neighbours_stay(scene: Scene, cluster: Any) -> None:
 
 def test_a_concurrent_writer(scene: Scene) -> None:
     """Annotations are written all the while: the lock fails, and is met by reading again."""
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     stop = threading.Event()
 
     def write() -> None:
@@ -314,12 +314,12 @@ def test_a_concurrent_writer(scene: Scene) -> None:
         writer.join()
     assert result["changed"]
     assert marks(scene)[TOKEN] == "INC-1"
-    assert len(scene.all("replicaset")) == 2
+    assert len(scene.all("ReplicaSet")) == 2
 
 
 def test_api_server_away_meanwhile(scene: Scene) -> None:
     slow = {"metadata": {"labels": {"lab.sre.runbooks/stage": "slow-ready"}}}
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     scene.kubectl("patch", "deployment", "web", "-p", json.dumps({"spec": {"template": slow}}))
     scene.settle()
     with relay(scene) as between:
@@ -336,7 +336,7 @@ def test_api_server_away_meanwhile(scene: Scene) -> None:
 
 
 def test_rights(scene: Scene) -> None:
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     before = scene.snapshot()
     reader = scene.user("reader", [("get,list", "deployments"), ("list", "poddisruptionbudgets.policy")])
     for check in (True, False):

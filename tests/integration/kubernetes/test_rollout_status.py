@@ -56,7 +56,7 @@ def row(result: dict[str, Any], name: str = "web") -> dict[str, Any]:
 
 def troubled(scene: Scene, stage: str, kind: str = "Deployment", **spec: Any) -> None:
     """A second revision whose pods get into trouble."""
-    scene.deploy("web:1", kind, **spec)
+    scene.deploy("web:1", kind, **spec, settle=True)
     labels = {"metadata": {"labels": {STAGE: stage}}, "spec": {"containers": [{"name": "main", "image": "web:2"}]}}
     scene.kubectl("patch", RESOURCES[kind], "web", "-p", json.dumps({"spec": {"template": labels}}))
 
@@ -66,8 +66,8 @@ def troubled(scene: Scene, stage: str, kind: str = "Deployment", **spec: Any) ->
 
 @ALL_KINDS
 def test_complete_as_kubectl_says(scene: Scene, kind: str) -> None:
-    scene.deploy("web:1", kind)
-    scene.deploy("web:2", kind)
+    scene.deploy("web:1", kind, settle=True)
+    scene.deploy("web:2", kind, settle=True)
     result = look(scene, kind=kind)
     assert kubectl_waits(scene, kind)[0]
     assert (result["verdict"], row(result)["state"], result["requests"]) == ("pass", "complete", 1)
@@ -79,13 +79,13 @@ def test_complete_as_kubectl_says(scene: Scene, kind: str) -> None:
 @ALL_KINDS
 def test_waits_as_kubectl_does(scene: Scene, kind: str) -> None:
     """The wait begins before the controller has seen the change, and ends when all pods are new."""
-    scene.deploy("web:1", kind)
-    old = {one["metadata"]["uid"] for one in scene.all("pod")}
+    scene.deploy("web:1", kind, settle=True)
+    old = {one["metadata"]["uid"] for one in scene.all("Pod")}
     scene.kubectl("set", "image", f"{RESOURCES[kind]}/web", "main=web:2")
     result = look(scene, kind=kind, wait_seconds=60, expected_images={"web": "web:2"})
     assert result["verdict"] == "pass"
     assert kubectl_waits(scene, kind)[0]
-    pods = [one for one in scene.all("pod") if not one["metadata"].get("deletionTimestamp")]
+    pods = [one for one in scene.all("Pod") if not one["metadata"].get("deletionTimestamp")]
     assert {one["spec"]["containers"][0]["image"] for one in pods} == {"web:2"}
     assert not old & {one["metadata"]["uid"] for one in pods}
 
@@ -100,16 +100,16 @@ def test_slow_pods_are_awaited_with_progress(scene: Scene) -> None:
 
 @ALL_KINDS
 def test_unfinished_as_kubectl_says(scene: Scene, kind: str) -> None:
-    scene.deploy("web:1", kind, **({"maxSurge": 1} if kind == "none" else {}))
+    scene.deploy("web:1", kind, settle=True)
     pod = NOWHERE if kind != "DaemonSet" else {**KWOK, "schedulerName": "nobody"}
-    scene.deploy("web:2", kind, pod=pod, settle=False)
+    scene.deploy("web:2", kind, pod=pod)
     assert not kubectl_waits(scene, kind)[0]
     assert look(scene, kind=kind)["verdict"] == "unverified"
     assert look(scene, kind=kind, wait_seconds=1)["verdict"] == "fail"
 
 
 def test_progress_deadline(scene: Scene) -> None:
-    scene.deploy("web:1", progressDeadlineSeconds=2, minReadySeconds=0)
+    scene.deploy("web:1", progressDeadlineSeconds=2, minReadySeconds=0, settle=True)
     labels = {"spec": {"template": {"metadata": {"labels": {STAGE: "never-ready"}}}}}
     scene.kubectl("patch", "deployment", "web", "-p", json.dumps(labels))
     result = look(scene, **QUICK)
@@ -120,8 +120,8 @@ def test_progress_deadline(scene: Scene) -> None:
 
 
 def test_expected_revision(scene: Scene) -> None:
-    scene.deploy("web:1")
-    scene.deploy("web:2")
+    scene.deploy("web:1", settle=True)
+    scene.deploy("web:2", settle=True)
     assert look(scene, expected_revision=2)["verdict"] == "pass"
     assert kubectl_waits(scene, "Deployment", 2, "--revision=2")[0]
     assert causes(look(scene, expected_revision=1)) == ["unexpected_revision"]
@@ -130,8 +130,8 @@ def test_expected_revision(scene: Scene) -> None:
 
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
 def test_expected_revision_where_kubectl_has_none(scene: Scene, kind: str) -> None:
-    scene.deploy("web:1", kind)
-    scene.deploy("web:2", kind)
+    scene.deploy("web:1", kind, settle=True)
+    scene.deploy("web:2", kind, settle=True)
     assert look(scene, kind=kind, expected_revision=2)["verdict"] == "pass"
     assert causes(look(scene, kind=kind, expected_revision=1)) == ["unexpected_revision"]
 
@@ -147,7 +147,7 @@ def limit_pods(scene: Scene, pods: int) -> None:
     scene.kubectl("create", "quota", "small", f"--hard=pods={pods}")
     eventually(
         "the quota is counted",
-        lambda: scene.one("resourcequota", "small").get("status", {}).get("used", {}).get("pods") == str(pods),
+        lambda: scene.one("ResourceQuota", "small").get("status", {}).get("used", {}).get("pods") == str(pods),
     )
 
 
@@ -166,7 +166,7 @@ def no_account(scene: Scene) -> None:
 )
 def test_green_ready_hides_pods_that_cannot_be_made(scene: Scene, hinder: Callable[[Scene], None], cause: str) -> None:
     """READY stays 2/2 and Progressing says NewReplicaSetAvailable or nothing wrong; kubectl waits."""
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     hinder(scene)
     scene.kubectl("set", "image", "deployment/web", "main=web:2")
     result = look(scene, **QUICK)
@@ -180,7 +180,7 @@ def test_green_ready_hides_pods_that_cannot_be_made(scene: Scene, hinder: Callab
 
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
 def test_events_tell_what_sets_do_not(scene: Scene, kind: str) -> None:
-    scene.deploy("web:1", kind)
+    scene.deploy("web:1", kind, settle=True)
     restrict(scene)
     scene.kubectl("set", "image", f"{RESOURCES[kind]}/web", "main=web:2")
     result = look(scene, kind=kind, **QUICK)
@@ -188,9 +188,9 @@ def test_events_tell_what_sets_do_not(scene: Scene, kind: str) -> None:
 
 
 def test_paused_is_not_waited_for(scene: Scene) -> None:
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     scene.kubectl("rollout", "pause", "deployment/web")
-    assert look(scene)["verdict"] == "pass"
+    assert look(scene, wait_seconds=30)["verdict"] == "pass"
     scene.kubectl("set", "image", "deployment/web", "main=web:2")
     result = look(scene, wait_seconds=60)
     assert (row(result)["reason"], causes(result)) == ("Paused", ["rollout_paused"])
@@ -200,8 +200,8 @@ def test_paused_is_not_waited_for(scene: Scene) -> None:
 
 def test_partition_is_said(scene: Scene) -> None:
     strategy = {"type": "RollingUpdate", "rollingUpdate": {"partition": 1}}
-    scene.deploy("web:1", "StatefulSet", updateStrategy=strategy)
-    scene.deploy("web:2", "StatefulSet", updateStrategy=strategy)
+    scene.deploy("web:1", "StatefulSet", updateStrategy=strategy, settle=True)
+    scene.deploy("web:2", "StatefulSet", updateStrategy=strategy, settle=True)
     done, said = kubectl_waits(scene, "StatefulSet")
     assert (done, "partitioned roll out complete" in said) == (True, True)
     result = look(scene, kind="StatefulSet", wait_seconds=60)
@@ -213,11 +213,11 @@ def test_partition_is_said(scene: Scene) -> None:
 @pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
 def test_on_delete(scene: Scene, kind: str) -> None:
     """kubectl refuses to say anything; here the pods are counted."""
-    scene.deploy("web:1", kind, settle=False, updateStrategy={"type": "OnDelete"})
+    scene.deploy("web:1", kind, updateStrategy={"type": "OnDelete"})
     assert look(scene, kind=kind, wait_seconds=60)["verdict"] in ("pass", "fail")
     eventually("its pods are there", lambda: look(scene, kind=kind)["verdict"] == "pass")
     assert not kubectl_waits(scene, kind)[0]
-    scene.deploy("web:2", kind, settle=False)
+    scene.deploy("web:2", kind)
     eventually("the change is seen", lambda: row(look(scene, kind=kind))["reason"] == "OnDelete")
     assert causes(look(scene, kind=kind, wait_seconds=60)) == ["pods_must_be_deleted"]
     scene.kubectl("delete", "pod", "--all", "--wait=false")
@@ -225,7 +225,7 @@ def test_on_delete(scene: Scene, kind: str) -> None:
 
 
 def test_zero_replicas_are_no_success(scene: Scene) -> None:
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     scene.kubectl("scale", "deployment/web", "--replicas=0")
     assert kubectl_waits(scene, "Deployment", 30)[0]
     result = look(scene, wait_seconds=30)
@@ -252,7 +252,7 @@ def test_reasons(scene: Scene, kind: str, stage: str, cause: str, words: str) ->
     assert words in row(result)["message"]
     assert not row(result)["timed_out"]
     pod = row(result)["problems"][0]["pod"]
-    assert scene.one("pod", pod)["metadata"]["labels"][STAGE] == stage
+    assert scene.one("Pod", pod)["metadata"]["labels"][STAGE] == stage
 
 
 def test_daemon_set_reasons(scene: Scene) -> None:
@@ -261,8 +261,8 @@ def test_daemon_set_reasons(scene: Scene) -> None:
 
 
 def test_unschedulable(scene: Scene) -> None:
-    scene.deploy("web:1")
-    scene.deploy("web:2", pod=NOWHERE, settle=False)
+    scene.deploy("web:1", settle=True)
+    scene.deploy("web:2", pod=NOWHERE)
     result = look(scene, **QUICK)
     assert (result["verdict"], causes(result)) == ("fail", ["unschedulable"])
     assert "nodes are available" in row(result)["message"]
@@ -277,19 +277,19 @@ def test_crash_loop_only_after_so_many_restarts(scene: Scene) -> None:
 
 def test_neighbours_in_trouble_are_not_this_workloads(scene: Scene, cluster: Any) -> None:
     """A second app with the same label, an orphaned ReplicaSet that matches the selector, the same name elsewhere."""
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     crash = {STAGE: "crash-loop"}
-    scene.deploy("billing:1", name="billing", labels={"app": "web", "part": "billing", **crash}, settle=False)
-    scene.deploy("web:1", name="gone", labels={"app": "web", **crash, "part": "gone"}, settle=False)
-    eventually("its pods are there", lambda: len(scene.all("pod")) == 6)
+    scene.deploy("billing:1", name="billing", labels={"app": "web", "part": "billing", **crash})
+    scene.deploy("web:1", name="gone", labels={"app": "web", **crash, "part": "gone"})
+    eventually("its pods are there", lambda: len(scene.all("Pod")) == 6)
     scene.kubectl("delete", "deployment", "gone", "--cascade=orphan")
     other = scene.beside(cluster.namespace())
-    other.deploy("web:1", labels={"app": "web", **crash}, settle=False)
+    other.deploy("web:1", labels={"app": "web", **crash})
 
     scene.kubectl("set", "image", "deployment/web", "main=web:2")
     result = look(scene, **QUICK)
     assert (result["verdict"], row(result)["problems"]) == ("pass", [])
-    scene.deploy("web:3", pod=NOWHERE, settle=False)
+    scene.deploy("web:3", pod=NOWHERE)
     held = look(scene, **QUICK)
     assert causes(held) == ["unschedulable"]
     assert {one["category"] for one in row(held)["problems"]} == {"unschedulable"}
@@ -313,8 +313,8 @@ def later(act: Callable[[], Any], seconds: float = 2.0) -> threading.Timer:
     ],
 )
 def test_somebody_interferes(scene: Scene, what: tuple[str, ...], reason: str) -> None:
-    scene.deploy("web:1")
-    scene.deploy("web:2", pod=NOWHERE, settle=False)
+    scene.deploy("web:1", settle=True)
+    scene.deploy("web:2", pod=NOWHERE)
     timer = later(lambda: scene.kubectl(*what))
     result = look(scene, wait_seconds=60)
     timer.join()
@@ -322,14 +322,14 @@ def test_somebody_interferes(scene: Scene, what: tuple[str, ...], reason: str) -
 
 
 def test_replaced_meanwhile(scene: Scene) -> None:
-    scene.deploy("web:1")
-    scene.deploy("web:2", pod=NOWHERE, settle=False)
+    scene.deploy("web:1", settle=True)
+    scene.deploy("web:2", pod=NOWHERE)
 
     def again() -> None:
         made = scene.one("Deployment")
         made["metadata"] = {"name": "web", "namespace": scene.namespace}
         scene.kubectl("delete", "deployment", "web")
-        scene._write("create", made)
+        scene.create("Deployment", made)
 
     timer = later(again)
     result = look(scene, wait_seconds=60)
@@ -338,7 +338,7 @@ def test_replaced_meanwhile(scene: Scene) -> None:
 
 
 def test_a_scale_meanwhile_is_no_other_rollout(scene: Scene) -> None:
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     troubled(scene, "slow-ready")
     timer = later(lambda: scene.kubectl("scale", "deployment/web", "--replicas=3"), 1.0)
     result = look(scene, wait_seconds=60)
@@ -347,13 +347,13 @@ def test_a_scale_meanwhile_is_no_other_rollout(scene: Scene) -> None:
 
 
 def test_api_server_away_meanwhile(scene: Scene) -> None:
-    scene.deploy("web:1")
-    scene.deploy("web:2", pod=NOWHERE, settle=False)
+    scene.deploy("web:1", settle=True)
+    scene.deploy("web:2", pod=NOWHERE)
     told: list[str] = []
     with relay(scene) as between:
         timers = [
             later(between.cut, 1.0),
-            later(lambda: scene.deploy("web:3"), 2.0),
+            later(lambda: scene.deploy("web:3", settle=True), 2.0),
             later(between.mend, 6.0),
         ]
         result = look(scene, wait_seconds=60, host=between.url, validate_certs=False, progress=told.append)
@@ -364,8 +364,8 @@ def test_api_server_away_meanwhile(scene: Scene) -> None:
 
 
 def test_api_server_that_stays_away(scene: Scene) -> None:
-    scene.deploy("web:1")
-    scene.deploy("web:2", pod=NOWHERE, settle=False)
+    scene.deploy("web:1", settle=True)
+    scene.deploy("web:2", pod=NOWHERE)
     with relay(scene) as between:
         timer = later(between.cut, 1.0)
         result = look(scene, wait_seconds=6, host=between.url, validate_certs=False)
@@ -378,8 +378,8 @@ def test_api_server_that_stays_away(scene: Scene) -> None:
 
 
 def test_rights(scene: Scene) -> None:
-    scene.deploy("web:1")
-    scene.deploy("web:2", pod=NOWHERE, settle=False)
+    scene.deploy("web:1", settle=True)
+    scene.deploy("web:2", pod=NOWHERE)
     few = scene.user("few", [("get", "deployments")])
     result = look(scene, api_key=few)
     assert result["verdict"] == "unverified"
@@ -395,7 +395,7 @@ def test_rights(scene: Scene) -> None:
 
 
 def test_selections(scene: Scene) -> None:
-    scene.deploy("web:1")
+    scene.deploy("web:1", settle=True)
     scene.kubectl("label", "deployment", "web", "tier=backend")
     assert look(scene, selector="tier=backend")["verdict"] == "pass"
     assert causes(look(scene, selector="tier=backend", minimum=2)) == ["selection_too_small"]
@@ -422,7 +422,7 @@ def test_a_hundred_deployments_in_one_request(scene: Scene) -> None:
         }
         metadata = {"name": f"s{number:02d}", "namespace": scene.namespace, "labels": {"tier": "backend"}}
         items.append({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": own})
-    scene._write("create", {"apiVersion": "v1", "kind": "List", "items": items})
+    scene.apply({"apiVersion": "v1", "kind": "List", "items": items})
     names = [item["metadata"]["name"] for item in items]
     assert look(scene, *names, wait_seconds=120)["complete_count"] == 100
     assert look(scene, *names)["requests"] == 1
