@@ -41,7 +41,7 @@ options:
     type: int
     default: 3
   timeout:
-    description: Seconds for the whole task, to which O(wait_seconds) is added for each rollout that is waited for.
+    description: Seconds for the whole task, to which O(wait_seconds) is added.
     type: float
     default: 60.0
 """

@@ -105,9 +105,13 @@ class Rollout:
             return f"{self.name}: {self.message}"
         if self.complete:
             return f"{self.name}: complete, {self.available} of {self.desired} available"
-        noun = "available" if self.updated >= self.desired else "updated"
-        count = self.available if noun == "available" else self.updated
-        said = f"{self.name}: {count} of {self.desired} {noun}"
+        if self.reason == "NotObserved":
+            return f"{self.name}: its controller has not seen the change yet"
+        said = f"{self.name}: {self.updated} of {self.desired} updated"
+        if self.reason == "OldPodsTerminating":
+            return f"{said}, old pods are still going"
+        if self.updated >= self.desired:
+            said = f"{self.name}: {min(self.available, self.desired)} of {self.desired} available"
         if self.problems:
             worst = self.problems[0]
             if not worst.count:

@@ -187,6 +187,11 @@ def test_line() -> None:
     assert rollout_of(deployment("a", 2, availableReplicas=1)).line() == "a: 1 of 2 available"
     assert rollout_of(deployment("a")).line() == "a: complete, 2 of 2 available"
     assert rollouts.absent("Deployment", "ns", "a").line() == "a: does not exist in namespace ns"
+    assert (
+        rollout_of(deployment("a", 2, replicas=3, availableReplicas=3)).line()
+        == "a: 2 of 2 updated, old pods are still going"
+    )
+    assert rollout_of(deployment("a", observedGeneration=0)).line() == "a: its controller has not seen the change yet"
     late = rollout_of(deployment("a", 2, availableReplicas=1, conditions=[LATE]))
     assert late.line() == "a: 1 of 2 available, ProgressDeadlineExceeded"
 
