@@ -12,6 +12,7 @@ from . import kubernetes_objects as objects
 from . import libraries, redact
 from .kubernetes_history import without_hash
 from .kubernetes_objects import Object
+from .kubernetes_restart import RESTARTED_AT, TOKEN
 from .rollout_undo_patch import KEPT
 
 try:
@@ -21,8 +22,8 @@ except ImportError as error:
 
 CONTAINERS = ("initContainers", "containers", "ephemeralContainers")
 VALUE_CHARACTERS = 2000
+RESTARTS = (RESTARTED_AT, TOKEN)
 DIFFERS = "[redacted, differs]"
-RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 
 Secrets = dict[tuple[str, str], str]
 
@@ -46,13 +47,9 @@ def only_restarted(one: Object, other: Object) -> bool:
 def _without_restart(template: Object) -> Object:
     bare = without_hash(template)
     metadata = bare["metadata"]
-    marks = {key: value for key, value in (metadata.get("annotations") or {}).items() if not _is_restart(key)}
+    marks = {key: value for key, value in (metadata.get("annotations") or {}).items() if key not in RESTARTS}
     rest = {key: value for key, value in metadata.items() if key not in ("annotations", "creationTimestamp")}
     return {**bare, "metadata": {**rest, "annotations": marks}}
-
-
-def _is_restart(annotation: str) -> bool:
-    return annotation == RESTARTED_AT or annotation.startswith("sre.runbooks/restart")
 
 
 def _text(shown: Object) -> str:

@@ -106,7 +106,7 @@ def test_previous_image_where_all_have_the_same() -> None:
     cluster = scene("web:latest")
     cluster.deploy(template("web:latest", annotations={"a": "1"}))
 
-    with pytest.raises(RefusedError, match="no revision with other images .* by its digest"):
+    with pytest.raises(RefusedError, match=r"no revision with other images .* by its digest"):
         planned(cluster, to="previous_image", expected_current_revision=2)
 
 
@@ -151,7 +151,7 @@ def test_a_number_is_followed_when_it_has_changed() -> None:
 def test_a_number_that_kubectl_took_from_a_controller_revision_is_lost(kind: str) -> None:
     cluster = scene("web:1", "web:2", "web:1", kind=kind)
 
-    with pytest.raises(RefusedError, match="unable to find specified revision 1 in history.*to_name or to_hash"):
+    with pytest.raises(RefusedError, match=r"unable to find specified revision 1 in history.*to_name or to_hash"):
         planned(cluster, to_revision=1)
 
 
@@ -192,7 +192,7 @@ def test_a_guard_that_holds_for_the_target_as_well_is_refused() -> None:
     cluster = scene("web:latest")
     cluster.deploy(template("web:latest", annotations={"a": "1"}))
 
-    with pytest.raises(RefusedError, match="holds for the current revision and for 1 .*expected_current_name: web-h2"):
+    with pytest.raises(RefusedError, match=r"holds for the current revision and for 1 .*expected_current_name: web-h2"):
         planned(cluster, to="previous", expected_current_image="web:latest")
     assert target(cluster, to="previous", expected_current_name="web-h2") == "web:latest"
 
@@ -264,7 +264,7 @@ def test_two_revisions_with_one_number() -> None:
     cluster = scene()
     cluster.children()[0]["metadata"]["annotations"][history.REVISION] = "2"
 
-    with pytest.raises(RefusedError, match="revision 2 is borne by web-h1, web-h2.*to_name"):
+    with pytest.raises(RefusedError, match=r"revision 2 is borne by web-h1, web-h2.*to_name"):
         planned(cluster, to_revision=2)
 
 
@@ -273,7 +273,7 @@ def test_paused_is_refused_first(options: dict[str, Any]) -> None:
     cluster = scene()
     cluster.workload["spec"]["paused"] = True
 
-    with pytest.raises(RefusedError, match="is paused.*kubectl rollout resume deployment/web -n hafnium"):
+    with pytest.raises(RefusedError, match=r"is paused.*kubectl rollout resume deployment/web -n hafnium"):
         planned(cluster, **options)
 
 
