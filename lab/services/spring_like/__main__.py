@@ -37,7 +37,6 @@ class Service:
         health = Health(options, pool, self.faults)
         self._actuator = actuator.Actuator(options, health, self.meters, self.faults)
         self._business = business.Business(options, pool, self.meters, self.faults)
-        self._active = 0
         self._pool = pool
         if pool:
             threading.Thread(target=self._borrow, name="borrower", daemon=True).start()
@@ -47,18 +46,18 @@ class Service:
         if request.path.startswith(FAULTS):
             return self._set_faults(request)
         begun = time.monotonic()
-        self._active += 1
+        self.meters.active += 1
         try:
             reply, uri, exception = self._route(request)
         finally:
-            self._active -= 1
+            self.meters.active -= 1
         self.meters.request(request.method, uri, reply.status, exception, time.monotonic() - begun)
         return reply
 
     def drain(self, seconds: float) -> None:
         """Wait until no request is being answered."""
         deadline = time.monotonic() + seconds
-        while self._active > 0 and time.monotonic() < deadline:
+        while self.meters.active > 0 and time.monotonic() < deadline:
             time.sleep(0.02)
 
     def _route(self, request: Request) -> tuple[Reply, str, str]:

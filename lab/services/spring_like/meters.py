@@ -33,6 +33,7 @@ class Meters:
         self._requests: dict[tuple[str, str, str, str], Timer] = {}
         self._calls = {kind: Timer() for kind in ("failed", "ignored", "successful")}
         self._refused = 0
+        self.active = 0  # requests that are being answered
         self._lock = threading.Lock()
         self._begun = time.time()
         self.started_seconds = 0.0
@@ -97,6 +98,7 @@ class Meters:
         with self._lock:
             yield self._request_family()
             yield self._request_maxima()
+            yield self._active_family()
             calls = list(self._calls.items())
         yield from _jvm_families(self._heap)
         events: list[Sample] = [
@@ -123,6 +125,10 @@ class Meters:
                     samples.append((f"{name}_bucket", {**labels, "le": bound}, below))
             samples += [(f"{name}_count", labels, timer.count), (f"{name}_sum", labels, timer.total)]
         return name, "histogram" if self._settings.histogram else "summary", "", samples
+
+    def _active_family(self) -> tuple[str, str, str, list[Sample]]:
+        name, labels = "http_server_requests_active_seconds", _request_labels("GET", "UNKNOWN", "200", "none")
+        return name, "summary", "", [(f"{name}_count", labels, self.active), (f"{name}_sum", labels, 0.0)]
 
     def _request_maxima(self) -> tuple[str, str, str, list[Sample]]:
         name = "http_server_requests_seconds_max"
