@@ -11,7 +11,7 @@ from typing import Any
 
 from .errors import InputError
 
-Expected = dict[str, str | dict[str, str]]
+Expected = dict[str, Any]  # by the name of the workload: an image, or {container: image}
 
 
 def parse(given: Mapping[str, Any], names: Iterable[str] | None) -> Expected:

@@ -56,6 +56,7 @@ options:
     description:
       - A text that stands for one intended restart, such as the id of a job or ticket. It is kept in the annotation
         C(sre.runbooks/restart-token) of the pod template; a workload that bears it is not restarted again.
+      - Only the last token is remembered. After a restart with another one, a task with this one restarts again.
       - It is no secret. Exactly one of O(restart_token) and O(not_before) is needed.
     type: str
   not_before:
