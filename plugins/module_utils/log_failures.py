@@ -34,6 +34,7 @@ _SUPPRESSED = re.compile(r"^\s+Suppressed: ")
 _EXCEPTION = re.compile(
     r"(?:^|[\s:])(?:[a-zA-Z_][\w$]*\.)*[A-Z][\w$]*(?:Exception|Error|Failure|Throwable|Timeout|Refused)(?=$|[:\s])"
 )
+_BARE = re.compile(r"(?:[a-z_][\w$]*\.)+[A-Z][\w$]*(?:$|: )")
 _LOG_LINE = re.compile(r"^\W{0,3}\d{2,4}[-:/]\d\d[-:/T]\d\d")
 _REPORT = re.compile(r"^APPLICATION FAILED TO START\s*$")
 _TRACEBACK = "Traceback (most recent call last):"
@@ -42,7 +43,8 @@ _LEVELS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         "error",
         re.compile(
             r"\b(?:ERROR|FATAL|SEVERE|CRITICAL|PANIC|EMERG)\b|^(?:panic|fatal error|FATAL ERROR|Error|error|exec |Exception in)"
-            r"|^(?:/\S+: )?(?:line )?(?:\d+: )?\S+: (?:not found|Permission denied|No such file or directory)|OutOfMemoryError"
+            r"|^(?:/\S+: )?(?:line )?(?:\d+: )?\S+: (?:not found|Permission denied|No such file or directory)"
+            r"|OutOfMemoryError|^(?:[a-z_][\w$]*\.)+[A-Z][\w$]*(?:Exception|Error)(?:$|:)"
         ),
     ),
     ("warning", re.compile(r"\bWARN(?:ING)?\b", re.IGNORECASE)),
@@ -166,10 +168,11 @@ def _headers(lines: list[str]) -> Iterator[tuple[int, list[str], int]]:
     number = 0
     previous_end = 0
     while number < len(lines):
-        if not _FRAME.match(lines[number]) and not _cause_without_frames(lines, number):
+        bare = _without_frames(lines, number)
+        if not bare and not _FRAME.match(lines[number]):
             number += 1
             continue
-        start = number if _CAUSED.match(lines[number]) else _header_start(lines, number, previous_end)
+        start = number if bare else _header_start(lines, number, previous_end)
         stop = number + 1 if start == number else number
         end = stop
         while end < len(lines) and (_FRAME.match(lines[end]) or _SUPPRESSED.match(lines[end])):
@@ -179,12 +182,12 @@ def _headers(lines: list[str]) -> Iterator[tuple[int, list[str], int]]:
         previous_end = number = max(end, number + 1)
 
 
-def _cause_without_frames(lines: list[str], number: int) -> bool:
-    """A cause whose frames were cut off, or left out by the log's format."""
-    if not _CAUSED.match(lines[number]):
-        return False
+def _without_frames(lines: list[str], number: int) -> bool:
+    """An exception whose frames were cut off, or left out by the log's format: a cause, or what has one at once."""
     following = lines[number + 1 : number + MOST_MESSAGE_LINES]
-    return not any(_FRAME.match(line) for line in following)
+    if _CAUSED.match(lines[number]):
+        return not any(_FRAME.match(line) for line in following)
+    return bool(_BARE.match(lines[number]) and following and _CAUSED.match(following[0]))
 
 
 def _header_start(lines: list[str], frame: int, earliest: int) -> int | None:

@@ -55,6 +55,18 @@ def test_a_cause_whose_frames_were_cut_off() -> None:
     )
 
 
+def test_a_trace_without_any_frames_is_one_chain() -> None:
+    log = "2026-01-01T00:00:00Z ERROR main failed\na.OuterException: Connection to db:5432 refused\nCaused by: a.InnerException: no\n"
+    found = [one for one in log_failures.statements(log_failures.lines_of(log)) if one.kind == "exception"]
+    assert [one.text for one in found] == ["a.InnerException: no", "a.OuterException: Connection to db:5432 refused"]
+    assert found[0].chain == found[1].chain
+
+
+def test_an_exception_without_frames_and_causes_is_an_error() -> None:
+    (found,) = log_failures.statements(["java.lang.IllegalStateException: no"])
+    assert found.kind == "error"
+
+
 def test_the_failure_report_comes_before_everything() -> None:
     log = (
         f"a.BException: x\n{FRAME}\n\n***************************\nAPPLICATION FAILED TO START\n***************************\n\n"
