@@ -57,6 +57,7 @@ class Container:
         self._image_id = self._container_id = ""
         self._killed_for: str | None = None
         self._started_at = ""
+        self._done: int | None = None  # its exit code, when it has ended for good before this runner came
         if known and known.get("containerID"):
             self._resume(known)
 
@@ -83,6 +84,8 @@ class Container:
 
     async def run(self) -> int:
         """Run it until it needs no restart; the last exit code. Cancelled: its process goes on until ``stop``."""
+        if self._done is not None:
+            return self._done
         delay = 0.0
         while True:
             image, entrypoint = await self._pull()
@@ -136,26 +139,26 @@ class Container:
     def _resume(self, known: Object) -> None:
         """What an earlier runner left. When it was asked to stop, the container goes on; else its process was lost."""
         self._container_id, self._image_id = known["containerID"], known["imageID"]
-        if self._pod.asleep:
-            self.last, self.restarts = known["lastState"], int(known["restartCount"])
-            self.previous_log = self._log_path(self.restarts - 1) if self.restarts else None
-            return
+        self.restarts, self.last = int(known["restartCount"]), known["lastState"]
         ended = known["state"].get("terminated")
-        if ended is None:
-            ended = known["lastState"].get("terminated") if "waiting" in known["state"] else None
-        started = (known["state"].get("running") or {}).get("startedAt") or clock.now()
-        self.last = {
-            "terminated": ended
-            or {
+        if ended is None and "running" in known["state"] and not self._pod.asleep:
+            ended = {
                 "exitCode": LOST_EXIT,
                 "reason": "Unknown",
-                "startedAt": started,
+                "startedAt": known["state"]["running"]["startedAt"],
                 "finishedAt": clock.now(),
                 "containerID": known["containerID"],
             }
-        }
-        self.restarts = int(known["restartCount"]) + 1
-        self.previous_log = self._log_path(self.restarts - 1)
+        if ended and not self._again(int(ended["exitCode"])):
+            self.state = {"terminated": ended}
+            self._done = int(ended["exitCode"])
+            self.log = self._log_path(self.restarts)
+        elif ended:
+            self.last = {"terminated": ended}
+            self.restarts += 1
+        elif known["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff":
+            self.restarts += 1
+        self.previous_log = self._log_path(self.restarts - 1) if self.restarts else None
 
     async def _pull(self) -> tuple[Image, Sequence[str]]:
         """The image and its command, as soon as the registry has it."""

@@ -95,7 +95,8 @@ class Pod:
             if await container.run():
                 return
         for container in self.containers:
-            container.waits("ContainerCreating")
+            if "waiting" in container.state:
+                container.waits("ContainerCreating")
         await asyncio.gather(*(container.run() for container in self.containers))
 
     async def _volumes(self) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class Settings:
 
 def read() -> Settings:
     """From the environment, with the lab's own places for what is not set. LabError without a kubeconfig."""
+    if not sys.platform.startswith("linux"):
+        raise LabError(f"the runner needs Linux, where all of 127.0.0.0/8 is this machine; this is {sys.platform}")
     where, known = paths(), ports()
     kubeconfig = os.environ.get("RUNNER_KUBECONFIG") or os.environ.get("KUBECONFIG")
     if not kubeconfig:

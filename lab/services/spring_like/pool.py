@@ -20,6 +20,7 @@ NAME = "HikariPool-1"
 LOGGER = "com.zaxxer.hikari.pool.HikariPool"
 _ALIVE_BYPASS_SECONDS = 0.5
 _CONNECT_SECONDS = 5
+_IDLE_SECONDS = 20.0
 
 Connection = Any
 
@@ -52,6 +53,7 @@ class Pool:
         console.info(
             LOGGER, f"{NAME} - Added connection org.postgresql.jdbc.PgConnection@{id(self._idle[0][0]):x}"[:90]
         )
+        threading.Thread(target=self._keep_house, name=f"{NAME} housekeeper", daemon=True).start()
         console.info("com.zaxxer.hikari.HikariDataSource", f"{NAME} - Start completed.")
 
     @contextmanager
@@ -101,9 +103,11 @@ class Pool:
             self._free.notify()
 
     def _give_back(self, connection: Connection) -> None:
-        if not connection.closed:
-            self._idle.append((connection, time.monotonic()))
-        self._leave()
+        with self._free:
+            if not connection.closed:
+                self._idle.append((connection, time.monotonic()))
+            self.active -= 1
+            self._free.notify()
 
     def _usable(self, connection: Connection, last_used: float) -> bool:
         if time.monotonic() - last_used < _ALIVE_BYPASS_SECONDS:
@@ -117,6 +121,18 @@ class Pool:
             connection.close()
             return False
         return True
+
+    def _keep_house(self) -> None:
+        """Close what was idle for a while, but for the minimum: the server has connections for everybody."""
+        while True:
+            time.sleep(_IDLE_SECONDS)
+            oldest = time.monotonic() - _IDLE_SECONDS
+            while True:
+                with self._free:
+                    if len(self._idle) <= self.minimum or self._idle[0][1] > oldest:
+                        break
+                    connection, _ = self._idle.pop(0)
+                connection.close()
 
     def _timeout(self) -> Unavailable:
         self.timeouts += 1

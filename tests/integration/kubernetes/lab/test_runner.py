@@ -479,22 +479,30 @@ def test_it_outlives_the_api_server(here: Namespace) -> None:
 
 @pytest.mark.slow
 def test_a_stopped_runner_leaves_no_process_and_takes_its_pods_up_again(here: Namespace) -> None:
-    here.make("one", IDLE, **shell("echo started; sleep 300"))
-    wait(lambda: here.ready("one"), "ready")
+    for name in ("one", "stays"):
+        here.make(name, IDLE, **shell("echo started; sleep 300"))
+    here.make("once", IDLE, {"restartPolicy": "Never"}, **shell("echo only once"))
+    wait(lambda: here.ready("one") and here.ready("stays"), "ready")
+    wait(lambda: here.get("pod/once")["status"]["phase"] == "Succeeded", "ended")
     control.stop("runner")
-    assert processes("one") == []
+    assert processes("one") == processes("stays") == []
     here.kubectl("delete", "pod", "one", "--wait=false")
     here.make("two", IDLE, env=[])
     control.start("runner")
     wait(lambda: here.get("pod/one") is None, "the deleted pod gone")
     wait(lambda: here.ready("two"), "the new pod ready")
+    wait(lambda: processes("stays"), "its process again")
+    assert here.container("stays")["restartCount"] == 0
+    assert here.kubectl("logs", "once") == "only once\n"
+    assert here.container("once")["restartCount"] == 0
     hafnium.wait_ready(paths(), paths().kubernetes / "admin.kubeconfig")
 
 
 @pytest.mark.slow
 def test_a_killed_runner_is_followed_by_one_that_cleans_up(here: Namespace) -> None:
     here.make("one", IDLE, **shell("echo started; sleep 300"))
-    wait(lambda: here.ready("one"), "ready")
+    here.make("once", IDLE, {"restartPolicy": "Never"}, **shell("sleep 300"))
+    wait(lambda: here.ready("one") and here.ready("once"), "ready")
     before = processes("one")
     os.kill(supervisor.programs_info(paths())["runner"]["pid"], signal.SIGKILL)
     wait(lambda: control.state("runner") in ("EXITED", "FATAL"), "runner dead")
@@ -505,6 +513,7 @@ def test_a_killed_runner_is_followed_by_one_that_cleans_up(here: Namespace) -> N
     assert not set(before) & set(now)
     assert here.container("one")["lastState"]["terminated"]["reason"] == "Unknown"
     assert here.kubectl("logs", "one", "--previous") == "started\n"
+    wait(lambda: here.get("pod/once")["status"]["phase"] == "Failed", "a pod that runs once is lost")
     hafnium.wait_ready(paths(), paths().kubernetes / "admin.kubeconfig")
 
 
