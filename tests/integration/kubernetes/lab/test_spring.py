@@ -72,6 +72,17 @@ def test_refusals(service: Spring, code: int) -> None:
     with service.fault("actuator", str(code)):
         assert service.get("/actuator/health").status_code == code
         assert service.get("/api/work").status_code == 200
+        assert service.health("/actuator/health/liveness") == {"status": "UP"}
+
+
+def test_it_can_refuse_traffic_and_fail_requests(service: Spring) -> None:
+    with service.fault("readiness", "REFUSING_TRAFFIC"):
+        answer = service.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (503, "OUT_OF_SERVICE")
+        assert service.health("/livez") == {"status": "UP"}
+    with service.fault("errors", "100"):
+        assert service.get("/api/work").status_code == 500
+    assert (service.get("/readyz").status_code, service.get("/api/work").status_code) == (200, 200)
 
 
 def test_another_product_and_none(service: Spring) -> None:
@@ -183,6 +194,15 @@ def test_a_crash_ends_it_with_its_code(owner: Database, tmp_path: Path) -> None:
     with spring(tmp_path, owner, wait=False, SERVICE_FAULTS="crash=42", SERVICE_CONSUMES="false") as crashing:
         assert crashing.process.wait(120) == 42
         assert "Started Application" in crashing.log.read_text()
+
+
+def test_faults_from_the_start_on(owner: Database, tmp_path: Path) -> None:
+    with spring(
+        tmp_path, owner, SERVICE_FAULTS="readiness=REFUSING_TRAFFIC,health=DOWN", SERVICE_CONSUMES="false"
+    ) as ill:
+        eventually(lambda: ill.health("/actuator/health/readiness")["status"] == "OUT_OF_SERVICE")
+        assert ill.health()["status"] == "DOWN"
+        assert ill.get("/faults").json()["active"] == {"health": "DOWN", "readiness": "REFUSING_TRAFFIC"}
 
 
 def test_a_service_without_database_and_listener(owner: Database, tmp_path: Path) -> None:

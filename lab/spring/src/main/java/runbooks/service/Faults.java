@@ -11,7 +11,8 @@ import java.util.TreeMap;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.function.Function;
 import java.util.stream.Collectors;
-import org.springframework.boot.context.event.ApplicationStartedEvent;
+import org.springframework.boot.availability.AvailabilityChangeEvent;
+import org.springframework.boot.availability.ReadinessState;
 import org.springframework.context.event.EventListener;
 import org.springframework.http.HttpStatus;
 import org.springframework.http.ResponseEntity;
@@ -35,6 +36,7 @@ class Faults {
     private final Map<String, Fault> known;
     private final Map<String, String> active = new ConcurrentSkipListMap<>();
     private final List<String> atStart;
+    private boolean started;
 
     Faults(List<Fault> faults, Settings settings) {
         known = faults.stream()
@@ -42,11 +44,15 @@ class Faults {
         atStart = settings.faults();
     }
 
-    @EventListener(ApplicationStartedEvent.class)
-    void setThoseOfTheEnvironment() {
-        for (String entry : atStart) {
-            String[] parts = entry.split("=", 2);
-            change(parts[0], parts.length == 2 ? parts[1] : "");
+    /** When the start is over, since its last step is to accept traffic. */
+    @EventListener
+    void setThoseOfTheEnvironment(AvailabilityChangeEvent<ReadinessState> event) {
+        if (event.getState() == ReadinessState.ACCEPTING_TRAFFIC && !started) {
+            started = true;
+            for (String entry : atStart) {
+                String[] parts = entry.split("=", 2);
+                change(parts[0], parts.length == 2 ? parts[1] : "");
+            }
         }
     }
 

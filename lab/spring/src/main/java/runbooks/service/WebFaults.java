@@ -7,7 +7,9 @@ import jakarta.servlet.ServletException;
 import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpServletResponse;
 import java.io.IOException;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import org.springframework.context.annotation.Bean;
 import org.springframework.context.annotation.Configuration;
 import org.springframework.core.Ordered;
@@ -19,16 +21,22 @@ import org.springframework.web.filter.OncePerRequestFilter;
 @Configuration(proxyBeanMethods = false)
 class WebFaults {
 
+    private static final Pattern PROBES = Pattern.compile("/actuator/health/(liveness|readiness)");
     private static final long LONGEST_HANG_MS = TimeUnit.MINUTES.toMillis(10);
 
     @Bean
-    Timed latency() {
-        return new Timed("latency", "milliseconds that every answer under /api takes longer");
+    Amount latency() {
+        return new Amount("latency", "milliseconds that every answer under /api takes longer");
     }
 
     @Bean
-    Timed slow() {
-        return new Timed("slow", "milliseconds that every answer under /actuator takes longer");
+    Amount slow() {
+        return new Amount("slow", "milliseconds that every answer under /actuator takes longer");
+    }
+
+    @Bean
+    Amount errors() {
+        return new Amount("errors", "percent of the requests under /api that are answered with 500");
     }
 
     @Bean
@@ -36,14 +44,14 @@ class WebFaults {
         return new Chosen();
     }
 
-    /** Milliseconds. */
-    static class Timed implements Fault {
+    /** A number: milliseconds, percent. */
+    static class Amount implements Fault {
 
         private final String name;
         private final String description;
-        private volatile long milliseconds;
+        private volatile long number;
 
-        Timed(String name, String description) {
+        Amount(String name, String description) {
             this.name = name;
             this.description = description;
         }
@@ -60,12 +68,12 @@ class WebFaults {
 
         @Override
         public void set(String value) {
-            milliseconds = Fault.number(value, 1);
+            number = Fault.number(value, 1);
         }
 
         @Override
         public void clear() {
-            milliseconds = 0;
+            number = 0;
         }
     }
 
@@ -81,7 +89,8 @@ class WebFaults {
 
         @Override
         public String describe() {
-            return "what /actuator answers: 401, 403, 404, 500, html (the page of another product), hang (nothing)";
+            return "what /actuator, but not liveness and readiness, answers: 401, 403, 404, 500, html (another product),"
+                    + " hang (nothing)";
         }
 
         @Override
@@ -103,13 +112,15 @@ class WebFaults {
     @Order(Ordered.HIGHEST_PRECEDENCE)
     static class Filter extends OncePerRequestFilter {
 
-        private final Timed latency;
-        private final Timed slow;
+        private final Amount latency;
+        private final Amount slow;
+        private final Amount errors;
         private final Chosen actuator;
 
-        Filter(Timed latency, Timed slow, Chosen actuator) {
+        Filter(Amount latency, Amount slow, Amount errors, Chosen actuator) {
             this.latency = latency;
             this.slow = slow;
+            this.errors = errors;
             this.actuator = actuator;
         }
 
@@ -119,10 +130,14 @@ class WebFaults {
                 throws ServletException, IOException {
             String path = request.getRequestURI();
             if (path.startsWith("/api")) {
-                pause(latency.milliseconds);
+                pause(latency.number);
+                if (ThreadLocalRandom.current().nextInt(100) < errors.number) {
+                    response.sendError(HttpServletResponse.SC_INTERNAL_SERVER_ERROR);
+                    return;
+                }
             } else if (path.startsWith("/actuator")) {
-                pause(slow.milliseconds);
-                if (!actuator.value.isEmpty()) {
+                pause(slow.number);
+                if (!actuator.value.isEmpty() && !PROBES.matcher(path).matches()) {
                     answerInstead(request, response);
                     return;
                 }
