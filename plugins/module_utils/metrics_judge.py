@@ -64,6 +64,7 @@ class Judged:
     check: Check
     rows: list[Row]
     names: dict[str, str] = field(default_factory=dict)
+    window_observed: bool = False
 
     def as_dict(self, rule: Rule, target: str, most_rows: int) -> dict[str, Any]:
         return {
@@ -73,7 +74,7 @@ class Judged:
             "status": self.check.status,
             "metric": rule.selector.metric,
             "names_used": self.names,
-            "window_observed": False,
+            "window_observed": self.window_observed,
             "values": [row.as_dict() for row in self.rows[:most_rows]],
             "values_left_out": max(0, len(self.rows) - most_rows),
         }
@@ -81,14 +82,19 @@ class Judged:
 
 def judge(rule: Rule, target: str, seen: Sequence[Seen]) -> Judged:
     """Compare what all instances of a target gave with the rule's bounds."""
-    downwards = rule.bounds.at_least is not None or rule.bounds.above is not None
     finds = [item.found for item in seen if item.found]
     counted = rule.kind in ("mean", "quantile") or rule.over == "lifetime" or any(found.moved for found in finds)
-    rows, idle = _without_idle(rule, list(_rows(rule, seen)), counted)
+    rows, idle = without_idle(rule, list(_rows(rule, seen)), counted)
+    names = {name: used for found in finds for name, used in found.names.items()}
+    return conclude(rule, target, rows, names, _hints(rule, seen, finds, names, idle))
+
+
+def conclude(rule: Rule, target: str, rows: list[Row], names: Mapping[str, str], hints: Iterable[str]) -> Judged:
+    """The check of a rule from its rows: wrong when one is, unverified when one is unknown or there is none."""
+    downwards = rule.bounds.at_least is not None or rule.bounds.above is not None
     rows.sort(key=lambda row: _badness(row, downwards))
     rights = [row.right for row in rows]
     right = None if not rows else False if False in rights else None if None in rights else True
-    names = {name: used for found in finds for name, used in found.names.items()}
     unit = _unit(rule, names)
     check = Check(
         id=f"{target}.{rule.id}",
@@ -96,10 +102,10 @@ def judge(rule: Rule, target: str, seen: Sequence[Seen]) -> Judged:
         status=checks.status_of(right),
         observed=_observed(rows, unit),
         expected=f"{rule.bounds}{unit}",
-        hint=" ".join(_hints(rule, seen, finds, names, idle)),
+        hint=" ".join(part for part in (*hints, rule.hint) if part),
         runbook=rule.runbook,
     )
-    return Judged(check, rows, names)
+    return Judged(check, rows, dict(names))
 
 
 def _rows(rule: Rule, seen: Sequence[Seen]) -> Iterable[Row]:
@@ -119,7 +125,7 @@ def _rows(rule: Rule, seen: Sequence[Seen]) -> Iterable[Row]:
         yield _row(rule, "", group, value)
 
 
-def _without_idle(rule: Rule, rows: list[Row], counted: bool) -> tuple[list[Row], int]:
+def without_idle(rule: Rule, rows: list[Row], counted: bool) -> tuple[list[Row], int]:
     """The rows without groups in which nothing was counted, and how many these are.
 
     Somewhere there is always a route that nobody asks for; it says nothing of the others. An instance (or all of them
@@ -195,8 +201,6 @@ def _hints(
         yield f"Groups in which nothing was counted are left out: {idle}."
     if finds:
         yield _seen_over(rule, [item.seconds for item in seen if item.seconds and item.found and item.found.moved])
-    if rule.hint:
-        yield rule.hint
 
 
 def _seen_over(rule: Rule, seconds: Sequence[float]) -> str:

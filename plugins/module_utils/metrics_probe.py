@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import checks, instances, metrics_evaluate, metrics_judge, metrics_rules, metrics_targets
+from . import checks, instances, metrics_evaluate, metrics_judge, metrics_rules, metrics_targets, metrics_window
 from .argspec import ArgumentSpec
 from .checks import Check, Finding
 from .errors import InputError
 from .http_client import require_range
-from .instances import Instances, Resolved, Target
+from .instances import Instances, Resolved
 from .metrics_judge import Seen
 from .metrics_rules import Rule
 from .metrics_targets import Slot
@@ -27,11 +27,18 @@ SPEC = ArgumentSpec(
             "type": "list",
             "elements": "dict",
             "required": True,
-            "options": {**instances.TARGET_OPTIONS, "path": {"type": "str"}},
+            "options": {
+                **instances.TARGET_OPTIONS,
+                "path": {"type": "str"},
+                "series": {"type": "dict"},
+            },
         },
         "rules": {"type": "list", "elements": "dict", "required": True, "options": metrics_rules.OPTIONS},
         "aliases": {"type": "dict", "default": {}},
         "sample_seconds": {"type": "float", "default": 10.0},
+        "prometheus_url": {"type": "str"},
+        "instance_label": {"type": "str", "default": "instance"},
+        "rate_minutes": {"type": "float", "default": 5.0},
         "max_values": {"type": "int", "default": 20},
         "runbook": {"type": "str", "default": ""},
     }
@@ -42,6 +49,8 @@ MOST_CHECKS = 50_000
 
 def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     """Read the pages and judge them; reads only, the same in check mode."""
+    if params["prometheus_url"]:
+        return _through_prometheus(params, context)
     most_rows = int(require_range(params, "max_values", 0, 10_000))
     sample_seconds = require_range(params, "sample_seconds", 0.1, 3600)
     if sample_seconds >= params["timeout"]:
@@ -50,21 +59,31 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
             "raise timeout.",
             option="timeout",
         )
+    if any(row.get("series") for row in params["targets"]):
+        raise InputError("targets have series, which are those of a Prometheus server: give prometheus_url.")
     targets = instances.plan(params["targets"])
     rules = metrics_rules.rules(params["rules"], params["aliases"], [target.name for target in targets])
-    _check_ids(targets, rules)
+    _check_ids([target.name for target in targets], rules)
     with Instances(params, context) as source:
         resolved = source.resolve(targets)
         slots = metrics_targets.fetch(source, resolved, rules, sample_seconds, context)
     return _report(resolved, slots, rules, most_rows, params["runbook"])
 
 
-def _check_ids(targets: Sequence[Target], rules: Sequence[Rule]) -> None:
+def _through_prometheus(params: dict[str, Any], context: Context) -> dict[str, Any]:
+    targets = metrics_window.plan(params["targets"])
+    names = [target.name for target in targets]
+    rules = metrics_rules.rules(params["rules"], params["aliases"], names)
+    _check_ids(names, rules)
+    return metrics_window.run(params, targets, rules, context)
+
+
+def _check_ids(targets: Sequence[str], rules: Sequence[Rule]) -> None:
     """Ids of checks are made of two names; they must stay different, and not too many."""
-    ids = {f"{target.name}.{own}" for target in targets for own in ("metrics", "instances")}
+    ids = {f"{target}.{own}" for target in targets for own in ("metrics", "instances")}
     for rule in rules:
         for target in targets:
-            made = f"{target.name}.{rule.id}"
+            made = f"{target}.{rule.id}"
             if made in ids:
                 raise InputError(
                     f"rule {rule.id!r}: there is a check {made!r} already; rename the rule.", option="rules"

@@ -23,7 +23,8 @@ description:
     unverified. They are never taken for zero.
   - The names that runbooks use are often not those of the service. Well-known differences are resolved, and the name that
     was found is told; see O(aliases).
-  - Two samples are no window. A rule that speaks of minutes is judged by what was seen, and its hint says so.
+  - Two samples are no window. A rule that speaks of minutes is judged by what was seen, and its hint says so. Where a
+    Prometheus server keeps the metrics, O(prometheus_url) asks the same rules there, over the whole window.
 extends_documentation_fragment:
   - sre.runbooks.instances
   - sre.runbooks.http_client.auth
@@ -32,7 +33,8 @@ extends_documentation_fragment:
 options:
   targets:
     description:
-      - Whose metrics are read, in order. Each has one of O(targets[].url), O(targets[].service) and O(targets[].selector).
+      - Whose metrics are read, in order. Each has one of O(targets[].url), O(targets[].service) and O(targets[].selector);
+        with O(prometheus_url) each has O(targets[].series) instead.
     type: list
     elements: dict
     required: true
@@ -72,6 +74,9 @@ options:
       path:
         description: Path of the metrics. Without it C(/actuator/prometheus).
         type: str
+      series:
+        description: Labels that the series of this target have in Prometheus, such as C(job) and C(namespace).
+        type: dict
   rules:
     description: What is asked of the metrics. Each rule is one check for each of its targets.
     type: list
@@ -185,6 +190,7 @@ options:
       for_minutes:
         description:
           - The time for which an alert of the runbook waits. It is not waited for here, and the check says so.
+          - With O(prometheus_url) the rule fails when it was wrong at every point of that time.
         type: float
         default: 0.0
       targets:
@@ -210,6 +216,19 @@ options:
     description: Time between the two samples of counters. When no rule needs a second one, there is none.
     type: float
     default: 10.0
+  prometheus_url:
+    description:
+      - Root of a Prometheus server (or of one with the same query API). The rules are asked there, and no page is read.
+      - Each target gets the check C(<target>.instances) from the series C(up). Credentials of the task are sent there.
+    type: str
+  instance_label:
+    description: Label that tells the instances of a target apart in Prometheus, such as V(instance) or V(pod).
+    type: str
+    default: instance
+  rate_minutes:
+    description: Time over which Prometheus looks at counters, before each point in time.
+    type: float
+    default: 5.0
   max_values:
     description: How many values of each rule and target are returned, the worst first.
     type: int
@@ -296,6 +315,24 @@ EXAMPLES = r"""
           metric: checkout_attempt_total
         at_least: 0.95
         for_minutes: 5
+
+- name: The same over a window, where there is a Prometheus server
+  sre.runbooks.metrics_probe:
+    prometheus_url: https://prometheus.example.com
+    token: "{{ prometheus_token }}"
+    instance_label: pod
+    targets:
+      - name: shop
+        series: {job: shop, namespace: shop}
+        min_instances: 2
+    rules:
+      - id: p99
+        kind: quantile
+        quantile: 0.99
+        metric: http_server_requests_seconds
+        instances: sum
+        at_most: 1
+        for_minutes: 10
 """
 
 RETURN = r"""
@@ -354,7 +391,7 @@ results:
       description: The names that were found, by those of the rule, where they differ.
       type: dict
     window_observed:
-      description: Always V(false), because one or two samples are no window.
+      description: Whether all of O(rules[].for_minutes) was looked at; never without O(prometheus_url).
       type: bool
     values:
       description: What was compared, the worst first.
@@ -362,7 +399,7 @@ results:
       elements: dict
       contains:
         instance:
-          description: Name of the pod; empty for a URL, and for what is about all instances.
+          description: Name of the pod, or the label of O(instance_label); empty for a URL, and for what is about all of them.
           type: str
         labels:
           description: Labels of the series or of the group.
@@ -383,7 +420,7 @@ results:
       description: How many more there were than O(max_values).
       type: int
 targets:
-  description: What was read, in the order of O(targets).
+  description: The pages that were read, in the order of O(targets); empty with O(prometheus_url).
   type: list
   elements: dict
   returned: always
