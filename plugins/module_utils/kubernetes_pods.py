@@ -128,7 +128,7 @@ def _containers(pod: Object, field: str, init: bool) -> Iterator[Container]:
             restarts=int(row.get("restartCount") or 0),
             state=word,
             reason=str(detail.get("reason") or ""),
-            message=observed(str(detail.get("message") or ""), MESSAGE_CHARACTERS),
+            message=_message(detail),
             started_at=str(detail.get("startedAt") or ""),
             ended=_termination(state.get("terminated")),
             last=_termination((row.get("lastState") or {}).get("terminated")),
@@ -144,8 +144,12 @@ def _termination(row: Object | None) -> Termination | None:
         signal=int(row.get("signal") or 0),
         started_at=str(row.get("startedAt") or ""),
         finished_at=str(row.get("finishedAt") or ""),
-        message=observed(str(row.get("message") or ""), MESSAGE_CHARACTERS),
+        message=_message(row),
     )
+
+
+def _message(said: Object) -> str:
+    return observed(str(said["message"]), MESSAGE_CHARACTERS) if said.get("message") else ""
 
 
 def restarts(pod: Object) -> int:
@@ -211,7 +215,7 @@ def row(pod: Object) -> dict[str, Any]:
         "restarts": restarts(pod),
         "node": (pod.get("spec") or {}).get("nodeName"),
         "created": (pod.get("metadata") or {}).get("creationTimestamp"),
-        "message": observed(str((pod.get("status") or {}).get("message") or ""), MESSAGE_CHARACTERS) or None,
+        "message": _message(pod.get("status") or {}) or None,
         "containers": [each.as_dict() for each in found],
     }
 

@@ -80,7 +80,7 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
         blind = listed.unseen("Pod")
         found = [patients.patient(view, now, recent, params["max_pods"]) for view in selection.views if not blind]
         sick = [one for one in found if not one.well]
-        seen = _gather(cluster, sick, params, now)
+        seen = _gather(cluster, sick, params, context)
 
         def case_of(view: View, pod: Object) -> Case:
             node = seen.nodes.get(str((pod.get("spec") or {}).get("nodeName")))
@@ -117,10 +117,10 @@ def _judge(sick: list[Patient], events: Mapping[str, Sequence[Event]], case_of: 
         patients.judge(one, events, case_of)
 
 
-def _gather(cluster: Cluster, sick: list[Patient], params: Mapping[str, Any], now: float) -> Gathered:
+def _gather(cluster: Cluster, sick: list[Patient], params: Mapping[str, Any], context: Context) -> Gathered:
     """Logs and nodes of the pods that are looked into, a few requests at a time."""
     found = Gathered()
-    recent, namespace = params["recent_restart_seconds"], params["namespace"]
+    now, recent, namespace = context.clock.now(), params["recent_restart_seconds"], params["namespace"]
     wanted = dict.fromkeys(log for one in sick for log in patients.logs_wanted(one, now, recent))
     nodes = list(dict.fromkeys(name for one in sick for name in patients.nodes_wanted(one)))[:MOST_NODES]
 
@@ -134,6 +134,8 @@ def _gather(cluster: Cluster, sick: list[Patient], params: Mapping[str, Any], no
         **{log: log_reader(log) for log in wanted},
         **{name: node_reader(name) for name in nodes},
     }
+    if reads:
+        context.progress(f"{namespace}: {len(sick)} workloads are not well; reading {len(wanted)} logs")
     for key, answer in gather.all_of(reads).items():
         if isinstance(key, Wanted) and answer.value is not None:
             found.logs[key] = answer.value

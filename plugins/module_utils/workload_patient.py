@@ -212,6 +212,8 @@ def next_of(cause: Cause, view: View, system: str) -> Next | None:
         then = "rollback"
     if then == "rollback" and not (older or has_history(view)):
         then = "health"
+    if then == "scale" and view.kind == "DaemonSet":
+        then = "health"
     if not then:
         return None
     return Next(f"sre.runbooks.{system}.{then}", {f"{system}_service": view.name}, EFFECTS[then])

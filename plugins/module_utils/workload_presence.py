@@ -15,8 +15,9 @@ from collections.abc import Iterator
 from . import kubernetes_gather as gather
 from . import workload_view
 from .checks import FAIL, PASS, UNVERIFIED, Check, Finding, Next
+from .errors import UnreachableError
 from .kubernetes_client import Cluster
-from .kubernetes_errors import NotFoundError
+from .kubernetes_errors import NotFoundError, UnauthorizedError
 from .kubernetes_gather import Listed
 from .kubernetes_kinds import kind_of
 from .workload_view import Selection, Wanted
@@ -26,6 +27,10 @@ NAMESPACE_HINT = "An absent namespace looks empty to kubectl, which ends with 0.
 
 def checks_of(cluster: Cluster, asked: Wanted, listed: Listed, selection: Selection) -> Iterator[Check]:
     """The namespace, what could not be listed, the names that are absent, and the pods that the selector meets."""
+    away = unreachable(listed)
+    if away:
+        yield away
+        return
     yield from unseen(asked, listed)
     there = any(listed.objects.values())
     space = _namespace(cluster, listed, there)
@@ -42,6 +47,23 @@ def checks_of(cluster: Cluster, asked: Wanted, listed: Listed, selection: Select
         yield _selected(asked, listed, selection, places)
     if not (selection.views or lost or asked.selector or listed.problems):
         yield Check("selection", "Workloads are selected", UNVERIFIED, "none", asked.text)
+
+
+def unreachable(listed: Listed) -> Check | None:
+    """The API server itself gives no answer, or does not accept the credentials: one check for all that follows."""
+    found = [
+        problem for problem in listed.problems.values() if isinstance(problem, (UnreachableError, UnauthorizedError))
+    ]
+    if not found or any(listed.objects.values()):
+        return None
+    return Check(
+        "cluster",
+        "The API server answers",
+        UNVERIFIED,
+        observed=found[0].message,
+        expected=f"lists of what is in namespace {listed.namespace}",
+        hint="Nothing was observed of the workloads: this is no word on whether they run.",
+    )
 
 
 def unseen(asked: Wanted, listed: Listed) -> Iterator[Check]:

@@ -163,14 +163,21 @@ def _meets(asked: Wanted, labels: Mapping[str, str]) -> bool:
 
 
 class _Owners:
-    """The uid of the workload that a pod belongs to, through its ReplicaSet. Never by labels where owners are told."""
+    """Which pods and ReplicaSets belong to which workload, told by its uid. Never by labels where owners are told."""
 
     def __init__(self, listed: Listed, kind: str) -> None:
         self._workloads = listed.of(kind)
         self._through = {objects.uid(one): objects.controller_uid(one) for one in listed.of("ReplicaSet")}
         self._blind = kind == "Deployment" and "ReplicaSet" in listed.problems
+        self.pods: dict[str, list[Object]] = {}
+        self.replica_sets: dict[str, list[Object]] = {}
+        for pod in sorted(listed.of("Pod"), key=objects.name):
+            self.pods.setdefault(self.of(pod), []).append(pod)
+        for one in listed.of("ReplicaSet"):
+            self.replica_sets.setdefault(objects.controller_uid(one), []).append(one)
 
     def of(self, pod: Object) -> str:
+        """The uid of the workload that a pod belongs to, through its ReplicaSet."""
         owner = objects.controller_uid(pod)
         if not self._blind:
             return self._through.get(owner, owner)
@@ -183,8 +190,8 @@ class _Owners:
 
 
 def _view(workload: Object, listed: Listed, owners: _Owners) -> View:
-    own = sorted((pod for pod in listed.of("Pod") if owners.of(pod) == objects.uid(workload)), key=objects.name)
-    view = View(workload, rollout_of(workload), own, objects.owned_by(workload, listed.of("ReplicaSet")))
+    uid = objects.uid(workload)
+    view = View(workload, rollout_of(workload), owners.pods.get(uid, []), owners.replica_sets.get(uid, []))
     view.current = _current(view, listed)
     return view
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.sre.runbooks.plugins.module_utils import kubernetes_objects as objects
+from ansible_collections.sre.runbooks.plugins.module_utils.errors import RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils.kubernetes_errors import (
     ApiError,
     ForbiddenError,
@@ -28,7 +29,7 @@ def ago(seconds: float) -> str:
 
 class RecordedCluster:
     """``objects`` by kind; ``logs`` by ``pod/container/current`` or ``pod/container/previous``; ``forbidden`` holds
-    verbs as in ``list pods`` and ``get pods/log``; ``failing`` what fails otherwise."""
+    verbs as in ``list pods`` and ``get pods/log``; ``failing`` is the answer to everything."""
 
     url, user = "https://recorded", "user recorded"
 
@@ -39,6 +40,7 @@ class RecordedCluster:
         self.logs = dict(logs or {})
         self.namespaces = [namespace]
         self.forbidden: set[str] = set()
+        self.failing: RunbookError | None = None
         self.asked: list[str] = []
 
     def __enter__(self) -> RecordedCluster:
@@ -53,6 +55,8 @@ class RecordedCluster:
 
     def _ask(self, verb: str, resource: str, more: str = "") -> None:
         self.asked.append(f"{verb} {resource} {more}".strip())
+        if self.failing:
+            raise self.failing
         if f"{verb} {resource}" in self.forbidden:
             raise ForbiddenError(f"{verb} {resource}: user recorded lacks the verb '{verb}' on '{resource}'", 403)
 

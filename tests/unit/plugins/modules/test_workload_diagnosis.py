@@ -11,6 +11,8 @@ import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils import workload_diagnosis
 from ansible_collections.sre.runbooks.plugins.module_utils.clock import Clock
+from ansible_collections.sre.runbooks.plugins.module_utils.errors import RunbookError, UnreachableError
+from ansible_collections.sre.runbooks.plugins.module_utils.kubernetes_errors import UnauthorizedError
 from ansible_collections.sre.runbooks.plugins.module_utils.workload_causes import ABOUT
 from ansible_collections.sre.runbooks.plugins.modules import workload_diagnosis as module
 from tests.unit.plugins.module_runner import run_module
@@ -773,6 +775,16 @@ def test_an_absent_name_says_where_it_is(look: Look) -> None:
     )
     assert "identity-service is in namespace hafnium-backend" in row["hint"]
     assert result["findings"][0]["cause"] == "workload_absent"
+
+
+@pytest.mark.parametrize("error", [UnreachableError("refused"), UnauthorizedError("a token has expired", 401)])
+def test_an_api_server_that_gives_no_answer_is_one_check(look: Look, error: RunbookError) -> None:
+    cluster = crash(Scene()).cluster()
+    cluster.failing = error
+    result = look(cluster)
+    (row,) = result["checks"]
+    assert (row["id"], row["status"], row["observed"]) == ("cluster", "unverified", error.message)
+    assert result["workloads"] == []
 
 
 def test_bad_arguments_are_refused(look: Look) -> None:

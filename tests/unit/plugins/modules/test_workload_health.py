@@ -11,6 +11,8 @@ import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils import libraries, workload_health
 from ansible_collections.sre.runbooks.plugins.module_utils.clock import Clock
+from ansible_collections.sre.runbooks.plugins.module_utils.errors import RunbookError, UnreachableError
+from ansible_collections.sre.runbooks.plugins.module_utils.kubernetes_errors import UnauthorizedError
 from ansible_collections.sre.runbooks.plugins.modules import workload_health as module
 from tests.unit.plugins.module_runner import run_module
 from tests.unit.plugins.recorded_cluster import NOW, RecordedCluster, Scene, ago, container, ended, recorded, status_of
@@ -385,6 +387,16 @@ def test_the_workloads_may_not_be_listed(look: Look) -> None:
     cluster.forbidden = {"list deployments"}
     result = look(cluster)
     assert status(result) == {"rights.deployments": "unverified", "namespace.hafnium": "pass"}
+
+
+@pytest.mark.parametrize("error", [UnreachableError("refused"), UnauthorizedError("a token has expired", 401)])
+def test_an_api_server_that_gives_no_answer_is_one_check(look: Look, error: RunbookError) -> None:
+    cluster = whole().cluster()
+    cluster.failing = error
+    result = look(cluster)
+    (row,) = result["checks"]
+    assert (row["id"], row["status"], row["observed"]) == ("cluster", "unverified", error.message)
+    assert result["workloads"] == []
 
 
 def test_bad_arguments(look: Look) -> None:
