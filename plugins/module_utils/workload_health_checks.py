@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 from . import kubernetes_objects as objects
 from . import kubernetes_owners as owners
@@ -61,7 +61,7 @@ def judge(view: View, listed: Listed, terms: Terms) -> Judged:
     return found
 
 
-Rows = Iterator[tuple[Check, str | None]]
+Rows = Iterator[tuple[Check, Optional[str]]]  # noqa: UP045  (evaluated at import, as ansible-test checks for old Pythons)
 
 # Cause to what it affects and the procedure that comes next.
 CAUSES: dict[str, tuple[str, str | None]] = {
