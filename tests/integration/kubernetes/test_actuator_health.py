@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -194,18 +193,14 @@ def manifests(name: str, image: str = IMAGE) -> str:
 
 
 @pytest.fixture(scope="module")
-def shop(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def shop(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A namespace with a service whose two pods answer, and a neighbour of the same label key that is broken."""
-    name = f"actuator-{secrets.token_hex(3)}"
+    name: str = cluster.namespace()
     file = tmp_path_factory.mktemp("manifests") / "all.yml"
     file.write_text(f"{manifests('web')}\n---\n{manifests('decoy', IMAGE + '-bad-crash')}")
-    cluster.kubectl("create", "namespace", name)
-    try:
-        cluster.kubectl("apply", "--namespace", name, "-f", str(file))
-        cluster.kubectl("rollout", "status", "--namespace", name, "deployment/web", "--timeout=120s")
-        yield name
-    finally:
-        cluster.kubectl("delete", "namespace", name, "--wait=false")
+    cluster.kubectl("apply", "--namespace", name, "-f", str(file))
+    cluster.kubectl("rollout", "status", "--namespace", name, "deployment/web", "--timeout=120s")
+    return name
 
 
 @pytest.fixture
@@ -214,7 +209,7 @@ def health(cluster: Any, shop: str, tmp_path: Path, capsys: pytest.CaptureFixtur
 
     def go(in_process: bool | None = None, context: str = "lab-admin", **options: Any) -> dict[str, Any]:
         target = {"name": "web", "namespace": shop, **options.pop("target", {"service": "web"})}
-        kubernetes = {"kubeconfig": str(cluster.kubeconfig), "context": context}
+        kubernetes = {"kubeconfig": cluster.kubeconfig, "context": context}
         settings = {"targets": [target], "kubernetes": kubernetes, **options}
         if in_process is None:
             return run_module(actuator_health, capsys, **settings)
