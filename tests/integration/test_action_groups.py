@@ -32,6 +32,19 @@ TASKS: dict[str, dict[str, dict[str, Any]]] = {
         "backoffice_stats": {"url": URL, "account_id": "a"},
         "http_probe": {"requests": [{"id": "one", "url": URL}]},
     },
+    "kubernetes": {
+        "hpa_limits": {"target": "web", "max_replicas": 20},
+        "hpa_status": {},
+        "rollout_history": {"names": ["web"]},
+        "rollout_mark": {"names": ["web"]},
+        "rollout_restart": {"names": ["web"], "restart_token": "one"},
+        "rollout_status": {"names": ["web"]},
+        "rollout_undo": {"name": "web", "to": "previous"},
+        "workload_diagnosis": {"names": ["web"]},
+        "workload_health": {"names": ["web"]},
+        "workload_scale": {"name": "web", "replicas": 3},
+        "workload_set": {"name": "web", "containers": [{"name": "main", "image": "web:2"}]},
+    },
 }
 
 
@@ -96,6 +109,20 @@ def test_http_client(path: str, closed_port: int, collections: Path, tmp_path: P
     for module in GROUPS["http_client"]:
         assert CA in json.dumps(results[module]), module
         assert results[module].get("failed"), module
+
+
+@pytest.mark.parametrize("path", ["true", "false"])
+def test_kubernetes(path: str, closed_port: int, collections: Path, tmp_path: Path) -> None:
+    """The server and the namespace of the play; the credentials are used, and never shown."""
+    server, token = f"https://127.0.0.1:{closed_port}", "token-of-the-play"
+    defaults = {"host": server, "api_key": token, "namespace": "space-of-the-play", "timeout": 5}
+    results = run("kubernetes", defaults, closed_port, path, collections, tmp_path)
+    for module in GROUPS["kubernetes"]:
+        shown = json.dumps(results[module])
+        assert server in shown, module
+        assert "space-of-the-play" in shown, module
+        assert token not in shown, module
+        assert results[module].get("failed") or results[module]["verdict"] == "unverified", module
 
 
 def test_every_module_of_a_connection_group_is_tried() -> None:
