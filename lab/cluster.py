@@ -4,16 +4,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import ssl
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from string import Template
 
 from lab import fake_pods, objects, tls
 from lab.credentials import KUBERNETES_USERS
 from lab.gobuild import ETCD, KUBERNETES, KWOK
 from lab.layout import Paths, address, ports, write_private
+from lab.runner import METRICS_IP, METRICS_PORT
 from lab.supervisor import Program
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
@@ -130,6 +133,18 @@ def grant(paths: Paths) -> None:
         client.apply(MANIFESTS / name)
 
 
+def measure(paths: Paths) -> None:
+    """Give metrics.k8s.io to the runner, which is there."""
+    import yaml
+
+    authority = base64.b64encode(paths.ca_file.read_bytes()).decode()
+    variables = {"address": METRICS_IP, "port": str(METRICS_PORT), "authority": authority}
+    text = Template((MANIFESTS / "metrics.yml").read_text(encoding="utf-8")).substitute(variables)
+    client = objects.Client(admin_kubeconfig(paths))
+    for document in yaml.safe_load_all(text):
+        client.apply_object(document, "metrics.yml")
+
+
 def trouble(paths: Paths) -> list[str]:
     """What is wrong with the nodes of a running cluster, a line each."""
     unready = objects.Client(admin_kubeconfig(paths)).unready_nodes((*FAKE_NODES, RUNNER_NODE))
@@ -185,6 +200,7 @@ def _api_server(paths: Paths) -> dict[str, object]:
         "kubelet-client-key": client,
         "kubelet-preferred-address-types": "InternalIP",
         "egress-selector-config-file": _egress(paths),
+        "enable-aggregator-routing": True,  # to the address of the metrics source: nothing serves cluster addresses
         "cert-dir": certificate.parent,
         "profiling": False,
         "shutdown-send-retry-after": True,  # open watches then hold up its end for two seconds instead of sixty
@@ -201,6 +217,8 @@ def _controller_manager(paths: Paths) -> dict[str, object]:
         "leader-elect": False,
         "horizontal-pod-autoscaler-sync-period": "5s",
         "horizontal-pod-autoscaler-downscale-stabilization": "10s",
+        "horizontal-pod-autoscaler-initial-readiness-delay": "5s",
+        "horizontal-pod-autoscaler-cpu-initialization-period": "2m",  # so long the start of a service is no load
         "kube-api-qps": 200,
         "kube-api-burst": 400,
         "profiling": False,

@@ -19,7 +19,7 @@ from lab.objects import Client
 NAMESPACE = "hafnium"
 TLS_SECRET = "hafnium-api-tls"
 HOSTS = ("api.hafnium.dev", "localhost", "127.0.0.1")
-READY_SECONDS = 60
+READY_SECONDS = 90
 _DAYS = 200
 _PASSWORD, _TOKEN = "hafnium_db_password", "hafnium_actuator_token"
 _MANIFESTS = Path(__file__).parent / "manifests"
@@ -155,10 +155,11 @@ def renew_certificate(paths: Paths, client: Client, days: float = _DAYS, always:
 
 
 def wait_ready(paths: Paths, kubeconfig: Path, seconds: float = READY_SECONDS) -> None:
-    """Wait until the eight services are as their manifests want them, and answer. LabError says what is not."""
+    """Wait until the eight services are as their manifests want them, and answer, and their autoscalers have measured
+    them. LabError says what is not."""
     deadline = time.monotonic() + seconds
     while True:
-        wrong = trouble(paths, kubeconfig)
+        wrong = trouble(paths, kubeconfig) or _unmeasured(kubeconfig)
         if not wrong:
             return
         if time.monotonic() > deadline:
@@ -177,6 +178,19 @@ def trouble(paths: Paths, kubeconfig: Path) -> list[str]:
         reason = _incomplete(deployments.get(name)) or _unwell(name)
         if reason:
             wrong.append(f"{name}: {reason}")
+    return wrong
+
+
+def _unmeasured(kubeconfig: Path) -> list[str]:
+    """Autoscalers that do not know their metrics, one line each."""
+    path = f"/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers"
+    found = Client(kubeconfig).call("GET", path, "autoscalers of hafnium")
+    wrong = []
+    for item in found["items"]:
+        conditions = {each["type"]: each for each in item.get("status", {}).get("conditions") or ()}
+        active = conditions.get("ScalingActive", {"status": "Unknown", "message": "it has not looked yet"})
+        if active["status"] != "True":
+            wrong.append(f"{item['metadata']['name']}: {active['message']}")
     return wrong
 
 

@@ -200,6 +200,7 @@ def _install(paths: Paths, faulty: bool) -> None:
     """Hafnium as its manifests have it, and the users' rights."""
     begun = time.monotonic()
     admin = cluster.admin_kubeconfig(paths)
+    cluster.measure(paths)
     hafnium.install(paths, admin)
     cluster.grant(paths)
     if not faulty:

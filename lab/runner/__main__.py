@@ -17,21 +17,23 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from lab import kubeconfig
-from lab.layout import REPOSITORY, SUPERVISED, LabError, paths
-from lab.runner import HOST_IP, NODE, certificates, egress, settings
-from lab.runner.addresses import AddressPool
+from lab import kubeconfig, tls
+from lab.layout import REPOSITORY, SUPERVISED, LabError, paths, write_private
+from lab.runner import HOST_IP, METRICS_IP, METRICS_NAME, METRICS_PORT, NODE, certificates, egress, settings
+from lab.runner.addresses import AddressPool, loopback
 from lab.runner.context import Context
 from lab.runner.events import Recorder
 from lab.runner.images import Registry
 from lab.runner.ingress import Backends, Certificate, Ingress
 from lab.runner.kube import Api, say
 from lab.runner.kubelet import Kubelet
+from lab.runner.metrics_api import MetricsApi
 from lab.runner.node import Node
 from lab.runner.pods import Pods
 from lab.runner.process import end_leftovers
 from lab.runner.settings import Settings
 from lab.runner.tasks import cancel, spawn
+from lab.runner.usage import Usage
 
 _STOP_SECONDS = 8.0
 _PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -60,10 +62,17 @@ async def run(options: Settings) -> None:
         pods, node = Pods(context), Node(context, options.kubelet_port)
         backends = Backends(api, options.namespace)
         certificate = Certificate(api, options.namespace, options.folder / "ingress.pem")
+        usage = Usage(pods)
         await _serve(stack, options, Kubelet(pods, lambda: _trouble(node, pods)), Ingress(backends), certificate)
+        await _serve_metrics(stack, options, MetricsApi(api, usage))
         informers = (pods.informer, node.informer, backends.informer, certificate.informer)
         tasks = [spawn(each.run(), "informer") for each in informers]
-        tasks += [spawn(context.events.run(), "events"), spawn(node.run(), "node"), spawn(pods.tidy(), "tidy")]
+        tasks += [
+            spawn(usage.run(), "usage"),
+            spawn(context.events.run(), "events"),
+            spawn(node.run(), "node"),
+            spawn(pods.tidy(), "tidy"),
+        ]
         say(f"node {NODE}: taking pods of {access.server}")
         await stopping.wait()
         await cancel(*tasks)
@@ -82,8 +91,16 @@ async def _serve(
         (ingress_site, options.ingress_port, None),
         (ingress_site, options.ingress_tls_port, certificate.context),
     )
-    for runner, port, tls in sites:
-        await web.TCPSite(runner, HOST_IP, port, ssl_context=tls).start()
+    for runner, port, context in sites:
+        await web.TCPSite(runner, HOST_IP, port, ssl_context=context).start()
+
+
+async def _serve_metrics(stack: AsyncExitStack, options: Settings, metrics: MetricsApi) -> None:
+    """On an address of the cluster, with a certificate of the lab's CA: the API server comes as to any Service."""
+    file = options.folder / "metrics.pem"
+    write_private(file, tls.issue(paths(), METRICS_NAME, [METRICS_NAME]))
+    site = await _started(stack, metrics.application())
+    await web.TCPSite(site, loopback(METRICS_IP), METRICS_PORT, ssl_context=certificates.server_context(file)).start()
 
 
 async def _started(stack: AsyncExitStack, application: web.Application) -> web.AppRunner:

@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Iterator
 
 from lab.runner import NODE
 from lab.runner.container import Container
 from lab.runner.context import Context
 from lab.runner.kube import Informer, Object, say
 from lab.runner.pod import Pod
+from lab.runner.process import Process
 from lab.runner.tasks import spawn
 
 
@@ -40,6 +42,13 @@ class Pods:
 
     def manifests(self) -> list[Object]:
         return [pod.manifest for pod in self._pods.values()]
+
+    def processes(self) -> Iterator[tuple[str, str, Process]]:
+        """Uid of the pod, name of the container and its process, of all that run."""
+        for uid, pod in self._pods.items():
+            for container in (*pod.inits, *pod.containers):
+                if container.process is not None:
+                    yield uid, container.name, container.process
 
     async def abandon(self, grace: float) -> None:
         """End all processes within the grace (seconds); the objects stay."""

@@ -71,6 +71,15 @@ class Process:
         except (OSError, IndexError):
             return 0
 
+    def cpu_seconds(self) -> float:
+        """Processor time since its start, with that of its children that have ended; 0 when it has ended itself."""
+        import psutil
+
+        try:
+            return float(sum(psutil.Process(self.pid).cpu_times()[:4]))
+        except psutil.Error:
+            return 0.0
+
     def _read(self, name: str, pipe: IO[bytes]) -> None:
         try:
             data = os.read(pipe.fileno(), 65536)
