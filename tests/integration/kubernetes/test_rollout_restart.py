@@ -16,6 +16,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import rollout_restar
 from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputError, RefusedError, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils.kubernetes_errors import ForbiddenError
 from ansible_collections.sre.runbooks.plugins.module_utils.kubernetes_kinds import WORKLOAD_KINDS
+from lab.layout import LabError
 from tests.integration.kubernetes.rollout_scene import KWOK, NOWHERE, RESOURCES, Scene, eventually, relay
 
 pytestmark = [pytest.mark.lab]
@@ -150,7 +151,7 @@ def test_paused_is_refused_as_by_kubectl(scene: Scene) -> None:
     scene.deploy("web:1", settle=True)
     scene.kubectl("rollout", "pause", "deployment/web")
     assert "web: it is paused" in refused(scene)
-    with pytest.raises(AssertionError, match="can't restart paused deployment"):
+    with pytest.raises(LabError, match="can't restart paused deployment"):
         scene.kubectl("rollout", "restart", "deployment/web")
 
 
@@ -220,7 +221,7 @@ def test_pods_that_admission_would_refuse(scene: Scene) -> None:
     scene.kubectl("label", "namespace", scene.namespace, "pod-security.kubernetes.io/enforce=restricted")
     assert "would refuse its new pods: violates PodSecurity" in refused(scene)
     scene.kubectl("rollout", "restart", "deployment/web")  # rc 0, and stuck
-    with pytest.raises(AssertionError, match="timed out"):
+    with pytest.raises(LabError, match="timed out"):
         scene.kubectl("rollout", "status", "deployment/web", "--timeout=2s")
 
 
@@ -318,7 +319,8 @@ def test_a_concurrent_writer(scene: Scene) -> None:
 
 
 def test_api_server_away_meanwhile(scene: Scene) -> None:
-    slow = {"metadata": {"labels": {"lab.sre.runbooks/stage": "slow-ready"}}}
+    labels, notes = {"lab.sre.runbooks/stage": "slow-ready"}, {"lab.sre.runbooks/ready-after": "4s"}
+    slow = {"metadata": {"labels": labels, "annotations": notes}}
     scene.deploy("web:1", settle=True)
     scene.kubectl("patch", "deployment", "web", "-p", json.dumps({"spec": {"template": slow}}))
     scene.settle()

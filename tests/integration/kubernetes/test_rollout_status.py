@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.sre.runbooks.plugins.module_utils import rollout_status
 from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputError
 from ansible_collections.sre.runbooks.plugins.module_utils.kubernetes_kinds import WORKLOAD_KINDS
+from lab.layout import LabError
 from tests.integration.kubernetes.rollout_scene import KWOK, NOWHERE, RESOURCES, Object, Scene, eventually, relay
 
 pytestmark = [pytest.mark.lab]
@@ -36,7 +37,7 @@ def kubectl_waits(scene: Scene, kind: str = "Deployment", seconds: int = 2, *mor
     """Whether ``kubectl rollout status`` calls it a success within ``seconds``, and what it says."""
     try:
         said = scene.kubectl("rollout", "status", f"{RESOURCES[kind]}/web", f"--timeout={seconds}s", *more)
-    except AssertionError as error:
+    except LabError as error:
         return False, str(error)
     return True, said
 
@@ -57,8 +58,9 @@ def row(result: dict[str, Any], name: str = "web") -> dict[str, Any]:
 def troubled(scene: Scene, stage: str, kind: str = "Deployment", **spec: Any) -> None:
     """A second revision whose pods get into trouble."""
     scene.deploy("web:1", kind, **spec, settle=True)
-    labels = {"metadata": {"labels": {STAGE: stage}}, "spec": {"containers": [{"name": "main", "image": "web:2"}]}}
-    scene.kubectl("patch", RESOURCES[kind], "web", "-p", json.dumps({"spec": {"template": labels}}))
+    metadata = {"labels": {STAGE: stage}, "annotations": {"lab.sre.runbooks/ready-after": "3s"}}
+    template = {"metadata": metadata, "spec": {"containers": [{"name": "main", "image": "web:2"}]}}
+    scene.kubectl("patch", RESOURCES[kind], "web", "-p", json.dumps({"spec": {"template": template}}))
 
 
 # -- where kubectl is right
