@@ -250,9 +250,10 @@ def test_too_few_rights_name_the_verb(scene: Scene) -> None:
 
 
 def test_an_absent_namespace_and_an_absent_name(scene: Scene) -> None:
-    scene.deploy("registry.example/x:1", settle=True)
-    result = look(scene, "web", "nope")
+    own = f"web-{scene.namespace}"  # other namespaces may have a web
+    scene.deploy("registry.example/x:1", name=own, settle=True)
+    result = look(scene, own, "nope")
     assert {row["id"]: row["status"] for row in result["checks"]}["workload.nope"] == "fail"
-    gone = scene.run(workload_diagnosis, names=["web"], namespace=f"{scene.namespace}-gone")
+    gone = scene.run(workload_diagnosis, names=[own], namespace=f"{scene.namespace}-gone")
     assert gone["verdict"] == "fail"
-    assert f"web is in namespace {scene.namespace}" in str(gone["checks"])
+    assert f"{own} is in namespace {scene.namespace}" in str(gone["checks"])
