@@ -12,7 +12,7 @@ from typing import Any
 
 from . import checks, kubernetes_client
 from .argspec import ArgumentSpec
-from .checks import FAIL, PASS, UNVERIFIED, Check, Finding
+from .checks import FAIL, PASS, UNVERIFIED, Check, Confidence, Finding
 from .errors import InputError, RunbookError
 from .kubernetes_client import Cluster
 from .kubernetes_hpa import Autoscaler, autoscaler
@@ -211,18 +211,27 @@ def _room(one: Autoscaler) -> Check:
     )
 
 
-def _findings(chosen: list[Autoscaler], found: list[Autoscaler]) -> Iterator[Finding]:
-    conflicts: dict[str, list[str]] = {}
+def _findings(chosen: list[Autoscaler], found: list[Autoscaler]) -> list[Finding]:
+    """One for each cause, whatever the number of autoscalers that show it; what is inferred is kept apart."""
+    by_cause: dict[tuple[str, Confidence], Finding] = {}
+    for cause, confidence, evidence, affects in _causes(chosen, found):
+        one = by_cause.setdefault((cause, confidence), Finding(cause, confidence, [], []))
+        one.evidence.append(evidence)
+        if affects not in one.affects:
+            one.affects.append(affects)
+    return list(by_cause.values())
+
+
+def _causes(chosen: list[Autoscaler], found: list[Autoscaler]) -> Iterator[tuple[str, Confidence, str, str]]:
+    """(cause, confidence, id of the check that shows it, workload) of each autoscaler."""
     for one in chosen:
         room = _room(one)
         if room.status == FAIL:
-            seen = one.limited.reason == "TooManyReplicas"
-            yield Finding("autoscaler_at_maximum", "seen" if seen else "inferred", [room.id], [one.target])
+            wants_more = one.limited.reason == "TooManyReplicas"
+            yield "autoscaler_at_maximum", "seen" if wants_more else "inferred", room.id, one.target
         if one.disabled:
-            yield Finding("autoscaler_switched_off", "seen", [f"hpa.{one.name}.able"], [one.target])
+            yield "autoscaler_switched_off", "seen", f"hpa.{one.name}.able", one.target
         elif one.active.status is False:
-            yield Finding("metrics_missing", "seen", [f"hpa.{one.name}.metrics"], [one.target])
+            yield "metrics_missing", "seen", f"hpa.{one.name}.metrics", one.target
         if _rivals(one, found):
-            conflicts.setdefault(f"{one.kind} {one.target}", []).append(f"hpa.{one.name}.able")
-    for target, evidence in conflicts.items():
-        yield Finding("autoscalers_in_conflict", "seen", evidence, [target])
+            yield "autoscalers_in_conflict", "seen", f"hpa.{one.name}.able", f"{one.kind} {one.target}"

@@ -52,7 +52,8 @@ options:
 notes:
   - Needs list on horizontalpodautoscalers in the namespace.
   - Causes of findings are V(autoscaler_at_maximum), V(autoscaler_switched_off), V(metrics_missing) and
-    V(autoscalers_in_conflict).
+    V(autoscalers_in_conflict). Each is told once, with all autoscalers that show it in C(evidence) and all their
+    workloads in C(affects). One that is only inferred is told apart from one that was seen.
 seealso:
   - module: sre.runbooks.hpa_limits
 """

@@ -80,6 +80,27 @@ def test_metrics_that_are_not_known_are_unverified(look: Look) -> None:
     assert "unable to get metrics" in hint(result, "hpa.web-hpa.metrics")
 
 
+def test_a_cause_is_told_once_for_all_autoscalers_that_show_it(look: Look) -> None:
+    failed = condition("ScalingActive", "False", "FailedGetResourceMetric", "the server could not find the resource")
+    wants_more = condition("ScalingLimited", "True", "TooManyReplicas")
+    result = look(
+        FakeScalable(
+            working("blind-hpa", "blind", conditions=[ABLE, failed]),
+            working("deaf-hpa", "deaf", conditions=[ABLE, failed]),
+            working("fine-hpa", "fine"),
+            working("full-hpa", "full", replicas=10),
+            working("short-hpa", "short", replicas=10, conditions=[ABLE, ACTIVE, wants_more]),
+        )
+    )
+    found = {(one["cause"], one["confidence"]): (one["evidence"], one["affects"]) for one in result["findings"]}
+    assert len(found) == len(result["findings"])
+    assert found == {
+        ("metrics_missing", "seen"): (["hpa.blind-hpa.metrics", "hpa.deaf-hpa.metrics"], ["blind", "deaf"]),
+        ("autoscaler_at_maximum", "inferred"): (["hpa.full-hpa.room"], ["full"]),
+        ("autoscaler_at_maximum", "seen"): (["hpa.short-hpa.room"], ["short"]),
+    }
+
+
 @pytest.mark.parametrize(
     ("limited", "confidence"),
     [(condition("ScalingLimited", "True", "TooManyReplicas"), "seen"), (WITHIN, "inferred")],
