@@ -8,9 +8,9 @@ import json
 import tempfile
 from typing import Any
 
-from tests.integration.kubernetes.rollout_scene import Object, Scene, eventually
+from tests.integration.kubernetes.rollout_scene import KWOK, Object, Scene, eventually
 
-HPA = "horizontalpodautoscaler"
+HPA = "HorizontalPodAutoscaler"
 RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 CPU = {"requests": {"cpu": "100m", "memory": "64Mi"}}
 
@@ -60,7 +60,21 @@ def quota(scene: Scene, **hard: str) -> None:
     """A quota that has counted what is there. ``requests_cpu`` is ``requests.cpu``."""
     rules = ",".join(f"{name.replace('_', '.')}={value}" for name, value in hard.items())
     scene.kubectl("create", "quota", "room", f"--hard={rules}")
-    eventually("the quota has counted", lambda: (scene.one("resourcequota", "room").get("status") or {}).get("used"))
+    eventually("the quota has counted", lambda: (scene.one("ResourceQuota", "room").get("status") or {}).get("used"))
+
+
+def most_of(scene: Scene, resource: str) -> int:
+    """The most that one of the nodes for these pods has of cpu (whole ones) or memory (whole Gi)."""
+    units = {"": 1, "k": 1000} if resource == "cpu" else {"Gi": 1, "Ti": 1024}
+    nodes = [
+        node for node in scene.all("Node") if node["metadata"]["labels"].get("type") == KWOK["nodeSelector"]["type"]
+    ]
+    return max(_number(node["status"]["allocatable"][resource], units) for node in nodes)
+
+
+def _number(text: str, units: dict[str, int]) -> int:
+    digits = text.rstrip("GTik")
+    return int(digits) * units[text.removeprefix(digits)]
 
 
 def replicas(scene: Scene, name: str = "web", kind: str = "Deployment") -> int:

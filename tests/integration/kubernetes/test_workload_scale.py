@@ -21,6 +21,7 @@ from tests.integration.kubernetes.scaling_scene import (
     create,
     ids,
     limits,
+    most_of,
     quota,
     replicas,
     watched,
@@ -169,11 +170,14 @@ def test_pods_that_no_node_takes(scene: Scene) -> None:
 
 
 def test_more_than_the_nodes_have_is_a_warning(scene: Scene) -> None:
-    scene.deploy("web:1", name="large", pod=containers(resources={"requests": {"memory": "150Gi"}}))
+    """Pods of which a node takes one, since it has not room for two."""
+    more_than_half = most_of(scene, "memory") * 3 // 5
+    scene.deploy("web:1", name="large", pod=containers(resources={"requests": {"memory": f"{more_than_half}Gi"}}))
     plan = scale(scene, "large", at_least=50, check=True)
     assert ids(plan) == {"node_room"}
-    (fits,) = {plan["capacity"]["node_room"]["pods"]}
-    assert 2 <= fits < 50
+    nodes = len(scene.kubectl("get", "nodes", "-l", "type=kwok", "-o", "name").split())
+    fits = plan["capacity"]["node_room"]
+    assert (fits["nodes"], fits["pods"]) == (nodes, nodes)
 
 
 def test_missing_rights_are_named_and_nothing_is_changed(scene: Scene) -> None:

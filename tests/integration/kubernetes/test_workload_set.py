@@ -19,6 +19,7 @@ from tests.integration.kubernetes.scaling_scene import (
     containers,
     create,
     ids,
+    most_of,
     quota,
     revision,
     whole,
@@ -116,8 +117,6 @@ def test_a_no_op_makes_no_revision(scene: Scene) -> None:
         ({"image": "web:2", "expected_current_revision": "9"}, RefusedError, "is at revision 1"),
         ({"env_absent": ["DB_PASSWORD"]}, RefusedError, "key password of Secret db"),
         ({"env": [{"name": "API_TOKEN", "value": "hunter22"}]}, InputError, "looks like a secret"),
-        ({"limits": {"memory": "1Ti"}}, RefusedError, r"above what the largest node has for pods \(256Gi\)"),
-        ({"requests": {"cpu": "100"}}, RefusedError, "the largest node that may take it has 32"),
         ({"containers": [{"name": "app", "image": "web:2"}]}, InputError, "has no container app; it has main"),
         ({"name": "wbe", "image": "web:2"}, InputError, "There are: web"),
     ],
@@ -129,6 +128,17 @@ def test_refusals_change_nothing(
     before = whole(scene)
     with pytest.raises(error, match=said):
         put(scene, check=check, **options)
+    assert whole(scene) == before
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_what_no_node_has_is_refused(scene: Scene, check: bool) -> None:
+    before = whole(scene)
+    cpu, memory = most_of(scene, "cpu"), most_of(scene, "memory")
+    with pytest.raises(RefusedError, match=f"requests {cpu + 1} cpu, the largest node that may take it has {cpu}\\b"):
+        put(scene, check=check, requests={"cpu": str(cpu + 1)})
+    with pytest.raises(RefusedError, match=f"limit of {memory + 1}Gi memory is above what the largest node has"):
+        put(scene, check=check, limits={"memory": f"{memory + 1}Gi"})
     assert whole(scene) == before
 
 
