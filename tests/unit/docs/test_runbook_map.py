@@ -24,7 +24,10 @@ ASKS = {
 }
 # Lines of a runbook that ask for nothing: its purpose, labels of the following block, fences.
 ASKS_FOR_NOTHING = {
-    "backoffice": ("Provide a minimal recovery and verification checklist", "JWT_HS256_SECRET + BACKOFFICE_ACCOUNT_ID."),
+    "backoffice": (
+        "Provide a minimal recovery and verification checklist",
+        "JWT_HS256_SECRET + BACKOFFICE_ACCOUNT_ID.",
+    ),
     "hafnium": ("| Role | Contact |",),
 }
 

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 import pytest
+from ansible import context
 from ansible.errors import AnsibleError
 
 from ansible_collections.sre.runbooks.plugins.lookup.deployments import LookupModule
@@ -79,3 +80,8 @@ def test_the_environment_is_a_default_for_one_deployment(monkeypatch: pytest.Mon
 def test_one_environment_cannot_describe_two_deployments(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AnsibleError, match="SOME_URL is set, but the group backoffice has 2 deployments"):
         environment("http://env", ["bo1", "bo2"], monkeypatch)
+
+
+def test_a_syntax_check_selects_nothing_and_refuses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(context, "CLIARGS", {"syntax": True})
+    assert look_up("backoffice", "hafnium", exactly_one=True, groups={}) == ["backoffice:hafnium"]
