@@ -54,6 +54,8 @@ READY_SECONDS = {
     "kube-scheduler": 60,
     "kwok": 60,
     "runner": 60,
+    "traffic": 10,
+    "stream-processor": 60,
 }
 _GONE = ("EXITED", "FATAL", "STOPPED", "BACKOFF", "UNKNOWN")
 _T = TypeVar("_T")

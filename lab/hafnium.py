@@ -18,6 +18,9 @@ from lab.objects import Client
 
 NAMESPACE = "hafnium"
 TLS_SECRET = "hafnium-api-tls"
+INGESTED, DEAD_LETTERS = "hf.txn.ingested.v1", "hf.dlq.v1"
+TOPICS = {INGESTED: 3, DEAD_LETTERS: 1}  # partitions by topic
+GROUP = "hafnium-stream-processor"
 HOSTS = ("api.hafnium.dev", "localhost", "127.0.0.1")
 READY_SECONDS = 90
 _DAYS = 200

@@ -133,12 +133,12 @@ def admin() -> AdminClient:
 
 def configure(paths: Paths) -> None:
     """Topic, SCRAM users and ACLs: made when missing, so that it can be run at each start."""
+    ensure_topics({TOPIC: PARTITIONS})
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import (
         AclBinding,
         AclOperation,
         AclPermissionType,
-        NewTopic,
         ResourcePatternType,
         ResourceType,
         ScramCredentialInfo,
@@ -148,8 +148,6 @@ def configure(paths: Paths) -> None:
 
     client = admin()
     try:
-        if TOPIC not in client.list_topics(timeout=_SECONDS).topics:
-            _wait(client.create_topics([NewTopic(TOPIC, PARTITIONS, 1)], request_timeout=_SECONDS).values())
         scram = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
         passwords = {user: paths.secret(name).encode() for user, name in KAFKA_USERS.items()}
         known = client.describe_user_scram_credentials(list(passwords), request_timeout=_SECONDS)
@@ -172,7 +170,22 @@ def configure(paths: Paths) -> None:
         ]
         _wait(client.create_acls(acls, request_timeout=_SECONDS).values())
     except KafkaException as error:
-        raise LabError(f"kafka: topic, users and ACLs could not be made: {error.args[0].str()}") from None
+        raise LabError(f"kafka: users and ACLs could not be made: {error.args[0].str()}") from None
+
+
+def ensure_topics(topics: Mapping[str, int]) -> None:
+    """Make those of the topics (partitions by name) that are missing."""
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import NewTopic
+
+    client = admin()
+    try:
+        known = client.list_topics(timeout=_SECONDS).topics
+        missing = [NewTopic(name, partitions, 1) for name, partitions in topics.items() if name not in known]
+        if missing:
+            _wait(client.create_topics(missing, request_timeout=_SECONDS).values())
+    except KafkaException as error:
+        raise LabError(f"kafka: {', '.join(topics)} could not be made: {error.args[0].str()}") from None
 
 
 def _wait(futures: Iterable[Future[Any]]) -> None:

@@ -22,6 +22,8 @@ PARTS = {
         "kube-scheduler",
         "kwok",
         "runner",
+        "traffic",
+        "stream-processor",
     ),
 }
 PROGRAMS = tuple(dict.fromkeys(name for names in PARTS.values() for name in names))  # in the order of their start

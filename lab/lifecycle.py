@@ -180,6 +180,8 @@ def _start_all(paths: Paths, names: Sequence[str], faulty: bool) -> None:
         hafnium.database(paths)
     if "kafka" in names:
         kafka.configure(paths)
+    if "stream-processor" in names:
+        kafka.ensure_topics(hafnium.TOPICS)
     if not faulty:
         _start(these("backoffice", "gateway"))
         _seed(paths, names)
@@ -193,7 +195,7 @@ def _start_all(paths: Paths, names: Sequence[str], faulty: bool) -> None:
     if "runner" in names and bare:
         _install(paths, faulty)
     if not faulty:
-        _start(these("market"))
+        _start(these("market", "traffic", "stream-processor"))
 
 
 def _install(paths: Paths, faulty: bool) -> None:

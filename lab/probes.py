@@ -12,7 +12,7 @@ import urllib.request
 from datetime import UTC, datetime
 from typing import Any
 
-from lab import cluster, kafka, postgres
+from lab import cluster, hafnium, kafka, postgres
 from lab.layout import Paths, address, paths, ports
 
 ACCOUNT = "acct_demo"
@@ -70,6 +70,8 @@ def ready(program: str) -> bool:
             return False
     if program in cluster.PROGRAMS or program == "runner":
         return cluster.answers(program, paths())
+    if program == "stream-processor":
+        return consumer_group(hafnium.GROUP) == ("STABLE", 1) and _commits(hafnium.GROUP, hafnium.INGESTED)
     return True
 
 
@@ -81,6 +83,19 @@ def _postgres_answers() -> bool:
     except psycopg2.Error:
         return False
     return True
+
+
+def _commits(group: str, topic: str) -> bool:
+    """True when the group has committed an offset in each partition of a topic of Hafnium."""
+    from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException
+
+    client = kafka.admin()
+    try:
+        answer = client.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=5)
+        found = answer[group].result(timeout=6).topic_partitions or []
+    except (KafkaException, TimeoutError):
+        return False
+    return {each.partition for each in found if each.topic == topic} == set(range(hafnium.TOPICS[topic]))
 
 
 def consumer_group(group: str = "backoffice") -> tuple[str, int]:

@@ -10,12 +10,13 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from lab import cluster, kafka
+from lab import cluster, hafnium, kafka
 from lab.layout import PARTS, PROGRAMS, REPOSITORY, LabError, Paths, address, ports, write_private
 from lab.postgres import Server
 from lab.supervisor import Program
 
 SERVICES = ("backoffice", "gateway", "market")
+STREAM = ("traffic", "stream-processor")  # what flows through Hafnium, and what reads it
 PORTS: Mapping[str, Sequence[str]] = {
     "postgresql": ("postgresql",),
     "kafka": ("kafka", "kafka_sasl", "kafka_ssl", "kafka_controller"),
@@ -28,12 +29,16 @@ PORTS: Mapping[str, Sequence[str]] = {
     "kube-scheduler": ("kube_scheduler",),
     "kwok": ("kwok",),
     "runner": ("runner", "ingress", "ingress_tls"),
+    "traffic": (),
+    "stream-processor": (),
 }
 # What a program cannot run without: it is left out when one of these is.
 NEEDS: Mapping[str, Sequence[str]] = {
     "backoffice": ("postgresql",),
     "market": ("gateway", "kafka"),
     "runner": ("kube-apiserver", "postgresql"),
+    "traffic": ("runner", "kafka"),
+    "stream-processor": ("kafka",),
 }
 _OWN_PYTHON = REPOSITORY / ".venv" / "bin" / "python"
 _LAUNCHER = Path(__file__).parent / "launch.py"
@@ -46,7 +51,7 @@ def interpreter() -> str:
 
 def service_command(name: str) -> list[str]:
     """Command of a reference service; it needs PYTHONPATH=<repository> in its environment."""
-    return [interpreter(), "-m", f"lab.services.{name}"]
+    return [interpreter(), "-m", f"lab.services.{name.replace('-', '_')}"]
 
 
 def check_services() -> None:
@@ -76,6 +81,7 @@ def table(paths: Paths, server: Server | None, kafka_command: Sequence[str] | No
     programs += [Program(name, launched(paths, name, service_command(name)), paths.services) for name in SERVICES]
     programs += cluster.programs(paths)
     programs.append(Program("runner", launched(paths, "runner", [interpreter(), "-m", "lab.runner"]), paths.services))
+    programs += [Program(name, launched(paths, name, service_command(name)), paths.services) for name in STREAM]
     return programs
 
 
@@ -84,6 +90,7 @@ def environments(paths: Paths) -> dict[str, dict[str, str]]:
     common = {"PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"}
     secret = {"JWT_HS256_SECRET": paths.secret("jwt_hs256_secret")}
     stream = {"KAFKA_BOOTSTRAP_SERVERS": address("kafka"), "KAFKA_TOPIC": kafka.TOPIC}
+    transactions = {"KAFKA_BOOTSTRAP_SERVERS": address("kafka"), "KAFKA_TOPIC": hafnium.INGESTED}
     return {
         "kafka": {},
         "backoffice": {
@@ -116,6 +123,19 @@ def environments(paths: Paths) -> dict[str, dict[str, str]]:
             **common,
             "RUNNER_KUBECONFIG": str(cluster.program_kubeconfig(paths, "runner")),
             "RUNNER_EGRESS_SOCKET": str(paths.egress_socket),
+        },
+        "traffic": {
+            **common,
+            **transactions,
+            "TRAFFIC_URL": f"http://{address('ingress')}",
+            "TRAFFIC_SERVICES": ",".join(hafnium.SERVICES),
+            "KAFKA_PARTITIONS": str(hafnium.TOPICS[hafnium.INGESTED]),
+        },
+        "stream-processor": {
+            **common,
+            **transactions,
+            "KAFKA_GROUP_ID": hafnium.GROUP,
+            "KAFKA_DLQ_TOPIC": hafnium.DEAD_LETTERS,
         },
     }
 

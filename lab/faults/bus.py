@@ -62,20 +62,34 @@ def offsets(topic: str = kafka.TOPIC, latest: bool = True) -> dict[int, int]:
     return {each.partition: result.result(SECONDS).offset for each, result in answers.items()}
 
 
-def committed(topic: str = kafka.TOPIC) -> dict[int, int]:
+def count(topic: str) -> int:
+    """Records that a topic holds."""
+    return sum(offsets(topic).values()) - sum(offsets(topic, latest=False).values())
+
+
+def empty(topic: str) -> None:
+    """Delete the records of a topic; nothing when it holds none."""
+    from confluent_kafka import TopicPartition
+
+    ends = [TopicPartition(topic, partition, end) for partition, end in offsets(topic).items()]
+    admin = kafka.admin()
+    _wait(admin.delete_records(ends, request_timeout=SECONDS), f"records of {topic} deleted")
+
+
+def committed(topic: str = kafka.TOPIC, group: str = GROUP) -> dict[int, int]:
     """Committed offset of each partition of the topic; -1001 where nothing was committed."""
     from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
     wanted = [TopicPartition(topic, each) for each in offsets(topic)]
-    request = ConsumerGroupTopicPartitions(GROUP, wanted)
+    request = ConsumerGroupTopicPartitions(group, wanted)
     admin = kafka.admin()
     answers = admin.list_consumer_group_offsets([request], request_timeout=SECONDS)
-    return {each.partition: each.offset for each in answers[GROUP].result(SECONDS).topic_partitions}
+    return {each.partition: each.offset for each in answers[group].result(SECONDS).topic_partitions}
 
 
-def lag(topic: str = kafka.TOPIC) -> int:
+def lag(topic: str = kafka.TOPIC, group: str = GROUP) -> int:
     """Records that the group has not committed yet."""
-    done = committed(topic)
+    done = committed(topic, group)
     return sum(end - max(0, done[partition]) for partition, end in offsets(topic).items())
 
 
@@ -96,7 +110,7 @@ def rewind() -> int:
     return sum(last.values()) - sum(first.values())
 
 
-def _wait(answers: dict[str, Any], what: str) -> None:
+def _wait(answers: dict[Any, Any], what: str) -> None:
     from confluent_kafka import KafkaException
 
     for answer in answers.values():

@@ -4,6 +4,6 @@
 
 from __future__ import annotations
 
-from lab.faults import kubernetes_rollouts, kubernetes_services
+from lab.faults import kubernetes_rollouts, kubernetes_services, kubernetes_stream
 
-FAULTS = (*kubernetes_services.FAULTS, *kubernetes_rollouts.FAULTS)
+FAULTS = (*kubernetes_services.FAULTS, *kubernetes_rollouts.FAULTS, *kubernetes_stream.FAULTS)

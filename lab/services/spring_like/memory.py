@@ -48,6 +48,10 @@ class Heap:
         count = int((time.monotonic() - self._begun) / _EDEN_FILLS_IN)
         return count, count * _PAUSE
 
+    def live(self) -> tuple[int, int]:
+        """Bytes that a collection would leave, and the most there can be."""
+        return min(_BASE + sum(map(len, self._held)), self._most), self._most
+
     def after_collection(self) -> float:
         """Share of the old generation that is in use after its last collection; NaN before the first."""
         return (_BASE + sum(map(len, self._held))) / self._most if self._held else math.nan

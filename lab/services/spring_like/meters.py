@@ -213,6 +213,12 @@ def _jvm_families(heap: Heap) -> Iterator[tuple[str, str, str, list[Sample]]]:
         "Time spent in GC pause",
         [(f"{name}_count", collections, count), (f"{name}_sum", collections, total)],
     )
+    live, most = heap.live()
+    for name, about, size in (
+        ("jvm_gc_live_data_size_bytes", "Size of long-lived heap memory pool after reclamation", live),
+        ("jvm_gc_max_data_size_bytes", "Max size of long-lived heap memory pool", most),
+    ):
+        yield name, "gauge", about, [(name, {}, size)]
     name = "jvm_memory_usage_after_gc"  # no collection of the old generation yet: not a number
     yield name, "gauge", "", [(name, {"area": "heap", "pool": "long-lived"}, heap.after_collection())]
     name = "jvm_threads_live_threads"
@@ -265,6 +271,8 @@ _METERS: Mapping[str, tuple[str, ...]] = {
     "hikaricp.connections.timeout": ("hikaricp_connections_timeout_total",),
     "hikaricp.connections.usage": ("hikaricp_connections_usage_seconds",),
     "http.server.requests": ("http_server_requests_seconds", "http_server_requests_seconds_max"),
+    "jvm.gc.live.data.size": ("jvm_gc_live_data_size_bytes",),
+    "jvm.gc.max.data.size": ("jvm_gc_max_data_size_bytes",),
     "jvm.gc.pause": ("jvm_gc_pause_seconds",),
     "jvm.memory.committed": ("jvm_memory_committed_bytes",),
     "jvm.memory.max": ("jvm_memory_max_bytes",),
