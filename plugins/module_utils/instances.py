@@ -62,6 +62,7 @@ TARGET_OPTIONS: dict[str, dict[str, Any]] = {
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,99}")
 MOST_TARGETS = 10_000
+MOST_NAMED = 20
 MANY = 50  # instances from which on it is told how far they are
 
 _T = TypeVar("_T")
@@ -166,12 +167,14 @@ class Instance:
 class Resolved:
     """A target and its instances, which are none when ``check`` says why.
 
-    ``check`` judges their number (id ``<name>.instances``); None for a URL, whose instances nobody can count.
+    ``check`` judges their number (id ``<name>.instances``); None for a URL, whose instances nobody can count. When the
+    API server is ``unreachable`` for all targets, the first one bears the check ``cluster.reachable``, the others none.
     """
 
     target: Target
     instances: list[Instance] = field(default_factory=list)
     check: Check | None = None
+    unreachable: bool = False
 
 
 class Instances:
@@ -208,7 +211,9 @@ class Instances:
             self._cluster = Cluster(self._params["kubernetes"], self._context, connections=self.concurrency)
             wanted = [(target.namespace, target.service) for target in in_kubernetes if target.service]
             pods = Pods(self._cluster, wanted)
-        return list(self.each(targets, lambda target: self._resolved(target, pods)))
+        found = list(self.each(targets, lambda target: self._resolved(target, pods)))
+        _say_once([one for one in found if one.target.in_kubernetes])
+        return found
 
     def each(self, items: Iterable[_T], work: Callable[[_T], _R], told: str = "") -> Iterator[_R]:
         """The results of ``work`` in the order of the items, at most ``concurrency`` at a time."""
@@ -227,7 +232,7 @@ class Instances:
         found = pods.of(target.namespace, target.service, target.selector, target.port)
         ask = partial(self._ask_pod, pods.cluster, target)
         instances = [Instance(f"{target.name}.{pod.name}", target, pod, partial(ask, pod)) for pod in found.pods]
-        return Resolved(target, instances, _enough(target, found))
+        return Resolved(target, instances, _enough(target, found), found.unreachable)
 
     def _ask_url(self, target: Target, path: str, headers: Mapping[str, str], seconds: float | None) -> Answer:
         request = self._request(http_client.join(target.url, path), headers, seconds)
@@ -255,6 +260,26 @@ class Instances:
 def observed_nothing(answer: Answer) -> bool:
     """Whether an answer tells nothing of the instance: it was not reached for a reason that lies elsewhere."""
     return answer.problem is not None and answer.problem.kind in NOTHING_OBSERVED
+
+
+def _say_once(resolved: Sequence[Resolved]) -> None:
+    """An API server that answers nobody is one thing that could not be observed, not one for each target."""
+    if not resolved or not all(one.unreachable for one in resolved):
+        return
+    names = [one.target.name for one in resolved]
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    first = resolved[0]
+    observed = first.check.observed if first.check else None
+    for one in resolved:
+        one.check = None
+    first.check = Check(
+        id="cluster.reachable",
+        title="The API server answers, and accepts the credentials",
+        status=checks.UNVERIFIED,
+        observed=observed,
+        expected="the pods of each target",
+        hint=f"Nothing is known of {', '.join(names[:MOST_NAMED])}{more}: this is no word on whether they run.",
+    )
 
 
 def _enough(target: Target, found: instances_pods.Found) -> Check:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import kubernetes_objects as objects
-from .errors import InputError, RunbookError
+from .errors import InputError, RunbookError, UnreachableError
 from .kubernetes_client import Cluster
-from .kubernetes_errors import NotFoundError
+from .kubernetes_errors import NotFoundError, UnauthorizedError
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 NAMES_IN_A_REQUEST = 50
@@ -41,12 +41,14 @@ class Pod:
 
 @dataclass
 class Found:
-    """The pods, or the problem why there are none; ``unknown``: it could not be seen whether there are any."""
+    """The pods, or the problem why there are none; ``unknown``: it could not be seen whether there are any, and
+    ``unreachable``: because the API server gives no answer, or none to these credentials."""
 
     pods: list[Pod] = field(default_factory=list)
     problem: str = ""
     hint: str = ""
     unknown: bool = False
+    unreachable: bool = False
 
 
 class Pods:
@@ -82,7 +84,12 @@ class Pods:
         except InputError as error:
             return Found(problem=error.message, hint="Correct the namespace, the selector or the port of the target.")
         except RunbookError as error:
-            return Found(problem=error.message, hint="Nothing is known of its pods.", unknown=True)
+            return Found(
+                problem=error.message,
+                hint="Nothing is known of its pods.",
+                unknown=True,
+                unreachable=isinstance(error, (UnreachableError, UnauthorizedError)),
+            )
         return found
 
     def _of_service(self, namespace: str, service: str, port: str) -> Found:

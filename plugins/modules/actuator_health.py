@@ -191,6 +191,8 @@ checks:
     - The id begins with the target's name, for pods followed by a dot and the pod's name, here C(<id>).
     - C(<id>) is the health. C(<id>.latency), C(<id>.components), C(<id>.identity) and C(<id>.<group>) are there where
       they were asked for; C(<name>.instances) judges how many pods there are.
+    - V(cluster.reachable) stands for the checks of all pods when the API server gives no answer, or does not accept the
+      credentials.
     - V(fail) is what was observed and is wrong; V(unverified) is what could not be observed, such as a health that is not
       exposed.
   type: list

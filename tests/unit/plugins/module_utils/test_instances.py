@@ -266,12 +266,39 @@ def test_an_absent_namespace_is_told(server: Server, resolve: Resolve, row: dict
     assert "namespace shop does not exist" in check.observed
 
 
-def test_an_api_server_that_is_away_leaves_all_unverified() -> None:
-    for source in _source(kubernetes={"host": f"https://127.0.0.1:{free_port()}"}):
-        rows = [{"name": name, "namespace": "shop", "service": name} for name in ("a", "b")]
-        found = source.resolve(plan([*rows, {"name": "url", "url": "http://127.0.0.1:1"}]))
-        assert [one.check.status if one.check else None for one in found] == ["unverified", "unverified", None]
-        assert [len(one.instances) for one in found] == [0, 0, 1]
+@pytest.mark.parametrize("others", [{"service": "b"}, {"selector": "app=b"}])
+def test_an_api_server_that_is_away_is_told_once(others: dict[str, str]) -> None:
+    url = f"https://127.0.0.1:{free_port()}"
+    for source in _source(kubernetes={"host": url}):
+        rows: list[dict[str, Any]] = [
+            {"name": "url", "url": "http://127.0.0.1:1"},
+            {"name": "a", "namespace": "shop", "service": "a"},
+            {"name": "b", "namespace": "other", **others},
+        ]
+        found = source.resolve(plan(rows))
+        (check,) = [one.check for one in found if one.check]
+        assert (check.id, check.status) == ("cluster.reachable", "unverified")
+        assert url in check.observed
+        assert "a, b" in check.hint
+        assert [len(one.instances) for one in found] == [1, 0, 0]
+
+
+def test_credentials_that_are_not_accepted_are_told_once(server: Server, source: Instances) -> None:
+    server.routes |= {SLICES: refusal(401, "Unauthorized", "Unauthorized")}
+    found = source.resolve(plan([{"name": name, "namespace": "shop", "service": name} for name in ("a", "b")]))
+    (check,) = [one.check for one in found if one.check]
+    assert (check.id, check.status) == ("cluster.reachable", "unverified")
+    assert "does not accept the credentials" in check.observed
+
+
+def test_a_refusal_is_told_for_each_target(server: Server, source: Instances) -> None:
+    """The server answers: each target lacks a right of its own."""
+    for name in ("a", "b"):
+        server.routes[f"{CORE}/services/{name}"] = refusal(403, "cannot get resource services", "Forbidden")
+    server.routes[SLICES] = items()
+    found = source.resolve(plan([{"name": name, "namespace": "shop", "service": name} for name in ("a", "b")]))
+    assert [one.check.id if one.check else None for one in found] == ["a.instances", "b.instances"]
+    assert {one.check.status for one in found if one.check} == {"unverified"}
 
 
 def test_many_services_need_one_request_for_their_endpoints(server: Server, source: Instances) -> None:

@@ -332,6 +332,19 @@ def test_wrong_options_are_refused_in_one_line(
     assert "\n" not in result["msg"]
 
 
+def test_an_api_server_that_is_away_is_one_line_for_all_pods(capsys: pytest.CaptureFixture[str]) -> None:
+    url = f"https://127.0.0.1:{free_port()}"
+    rows = [{"name": name, "namespace": "shop", "service": name, "runbook": "1.1"} for name in ("a", "b", "c")]
+    result = run_module(
+        actuator_health, capsys, targets=rows, groups=["readiness"], kubernetes={"host": url}, timeout=5
+    )
+    (check,) = result["checks"]
+    assert (check["id"], check["status"], check["runbook"]) == ("cluster.reachable", "unverified", "1.1")
+    assert url in check["observed"]
+    assert "a, b, c" in check["hint"]
+    assert (result["verdict"], result["services"]) == ("unverified", [])
+
+
 def test_check_mode_is_the_same(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server.routes[HEALTH] = recorded("health_up.200.json")
     result = run_module(actuator_health, capsys, check=True, targets=[{"name": "a", "url": server.url}])
