@@ -57,8 +57,8 @@ def unreachable(listed: Listed) -> Check | None:
     if not found or any(listed.objects.values()):
         return None
     return Check(
-        "cluster",
-        "The API server answers",
+        "cluster.reachable",
+        "The API server answers, and accepts the credentials",
         UNVERIFIED,
         observed=found[0].message,
         expected=f"lists of what is in namespace {listed.namespace}",

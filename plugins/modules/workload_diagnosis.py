@@ -51,7 +51,7 @@ seealso:
 notes:
   - |
     Check ids: C(namespace.<namespace>), V(selection) (with O(selector)), C(workload.<name>) (for a name that is absent),
-    C(rights.<resource>) (for what may not be listed), V(cluster) (alone, when the API server gives no answer),
+    C(rights.<resource>) (for what may not be listed), V(cluster.reachable) (alone, when the API server gives no answer),
     C(startup.<name>) for each workload, and, where something could not be read, C(logs.<name>) and V(nodes).
   - |
     A cause is V(seen) where a state, an event or the exception that ended a process says it, and V(inferred) where it is

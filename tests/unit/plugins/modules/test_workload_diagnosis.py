@@ -783,7 +783,7 @@ def test_an_api_server_that_gives_no_answer_is_one_check(look: Look, error: Runb
     cluster.failing = error
     result = look(cluster)
     (row,) = result["checks"]
-    assert (row["id"], row["status"], row["observed"]) == ("cluster", "unverified", error.message)
+    assert (row["id"], row["status"], row["observed"]) == ("cluster.reachable", "unverified", error.message)
     assert result["workloads"] == []
 
 
