@@ -21,7 +21,7 @@ def containers(image: str = "web:1", resources: Object | None = None, **more: An
 
 
 def autoscale(scene: Scene, low: int = 2, high: int = 10, name: str = "web-hpa", target: str = "web") -> None:
-    """An autoscaler by cpu. The cluster has no source of metrics: it only keeps the number within its limits."""
+    """An autoscaler by cpu. These pods have no metrics: it only keeps the number within its limits."""
     metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 70}}
     create(
         scene,

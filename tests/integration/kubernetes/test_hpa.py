@@ -101,7 +101,7 @@ def test_status_as_the_real_controller_says(scene: Scene) -> None:
     result = scene.run(hpa_status, targets=["web"], names=["identity-service-hpa"])
     found = {check["id"]: check for check in result["checks"]}
     assert found["hpa.web-hpa.able"]["status"] == found["hpa.web-hpa.room"]["status"] == "pass"
-    assert found["hpa.web-hpa.metrics"]["status"] == "unverified", "there is no source of metrics"
+    assert found["hpa.web-hpa.metrics"]["status"] == "unverified", "these pods have no metrics"
     assert found["hpa.identity-service-hpa.exists"]["status"] == "fail"
     assert "lost (for Deployment no-such-workload)" in found["hpa.identity-service-hpa.exists"]["hint"]
     (row,) = result["autoscalers"]
