@@ -259,6 +259,7 @@ class _Undo:
             number = kubernetes_history.number_of(child) if child else target.number
             if number != target.number:
                 return number
+            self._context.progress(f"{self._params['name']}: waiting for the controller to take the revision up")
             self._context.clock.sleep(pause)
             seconds, pause = seconds - pause, min(pause * GROWTH, LONGEST_PAUSE)
         text = "the controller has not taken it up yet: is the controller manager running?"

@@ -56,6 +56,9 @@ options:
 seealso:
   - module: sre.runbooks.rollout_undo
   - module: sre.runbooks.rollout_history
+notes:
+  - A Deployment's controller copies annotations to the current ReplicaSet, and C(kubectl rollout undo) copies those of the
+    older ReplicaSet back, the mark of then included. M(sre.runbooks.rollout_undo) leaves the mark as it is.
 """
 
 EXAMPLES = r"""

@@ -51,8 +51,7 @@ class Scene:
         self._kubectl = kubectl
         self.kubeconfig = str(kubeconfig)
         self.namespace = str(namespace)
-        clock = Clock()
-        self._cluster = Cluster({"kubeconfig": self.kubeconfig}, Context(clock=clock, deadline=Deadline(600, clock)))
+        self._cluster = self._connect()
 
     def kubectl(self, *arguments: str) -> str:
         return self._kubectl("-n", self.namespace, *arguments)
@@ -180,17 +179,27 @@ class Scene:
             account = f"--serviceaccount={self.namespace}:{name}"
             self.kubectl("create", "rolebinding", role, f"--role={role}", account)
         token = self.kubectl("create", "token", name).strip()
-        if rules:
-            verb, resource = rules[0][0].split(",")[0], rules[0][1].split(",")[0]
-            who = f"--as=system:serviceaccount:{self.namespace}:{name}"
-            eventually("the rights are in force", lambda: self._can(verb, resource, who))
+        own = self._connect(api_key=token)
+        for verbs, resources in rules:
+            for verb in verbs.split(","):
+                eventually("the rights are in force", lambda verb=verb, of=resources: self._may(own, verb, of))
         return token
 
-    def _can(self, verb: str, resource: str, who: str) -> bool:
-        try:
-            return "yes" in self.kubectl("auth", "can-i", verb, resource, who)
-        except AssertionError:
-            return False
+    def _connect(self, **options: Any) -> Cluster:
+        clock = Clock()
+        context = Context(clock=clock, deadline=Deadline(600, clock))
+        return Cluster({"kubeconfig": self.kubeconfig, **options}, context)
+
+    def _may(self, own: Cluster, verb: str, resource: str) -> bool:
+        plural, _dot, group = resource.partition(".")
+        wanted = {"namespace": self.namespace, "verb": verb, "resource": plural, "group": group}
+        kind = "SelfSubjectAccessReview"
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": kind,
+            "spec": {"resourceAttributes": wanted},
+        }
+        return bool(own.create(kind, "", review)["status"]["allowed"])
 
 
 class Relay:

@@ -457,13 +457,18 @@ def test_a_deployment_between_reading_and_writing(scene: Scene, kind: str, monke
     assert scene.image(kind) == "web:fixed"
 
 
+def rolls_out(progress: str) -> bool:
+    """Whether this line of progress tells of the rollout: the change is made, and is waited for."""
+    return progress.startswith("web: ") and " of 2 " in progress
+
+
 def test_an_object_that_is_deleted_while_it_is_waited_for(scene: Scene) -> None:
     scene.deploy("web:1", pod=NOWHERE)
     scene.deploy("web:2", settle=True)
     deleted = threading.Event()
 
-    def delete(_text: str) -> None:
-        if not deleted.is_set():
+    def delete(text: str) -> None:
+        if rolls_out(text) and not deleted.is_set():
             deleted.set()
             scene.kubectl("delete", "deployment", "web")
 
@@ -495,8 +500,9 @@ def test_a_server_that_is_away_while_it_is_waited_for(scene: Scene) -> None:
     scene.deploy("web:2", settle=True)
     with relay(scene) as before:
 
-        def cut(_text: str) -> None:
-            before.cut()
+        def cut(text: str) -> None:
+            if rolls_out(text):
+                before.cut()
 
         with pytest.raises(RunbookError) as failed:
             undo(scene, to_revision=1, host=before.url, wait_seconds=4, progress=cut)
@@ -511,10 +517,12 @@ def test_a_server_that_comes_back_while_it_is_waited_for(scene: Scene) -> None:
     scene.deploy("web:2")
     with relay(scene) as before:
         lines: list[str] = []
+        is_cut = threading.Event()
 
         def cut(text: str) -> None:
             lines.append(text)
-            if len(lines) == 1:
+            if rolls_out(text) and not is_cut.is_set():
+                is_cut.set()
                 before.cut()
                 threading.Timer(1.5, before.mend).start()
 
