@@ -9,16 +9,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import re
-import signal
-import threading
 from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 from . import checks, log_search_file, log_search_times
 from .argspec import ArgumentSpec
+from .bounded_regex import compiled, interrupted_after
 from .clock import Deadline
 from .errors import DeadlineError, InputError
 from .log_search_file import Position, Window
@@ -28,7 +25,6 @@ from .service_time import option
 
 EXCERPT_CHARACTERS = 500
 MOST_PATTERNS = 50
-MOST_PATTERN_CHARACTERS = 2000
 MOST_MATCHES_KEPT = 2000
 LIMITS = {"tail_bytes": (1024, 1 << 30), "max_matches": (1, 200), "max_files": (1, 200), "timeout": (1, 3600)}
 LINES_BETWEEN_LOOKS = 1024
@@ -135,7 +131,7 @@ class Search:
         """Search every window; what could not be searched is noted where it belongs."""
         current: list[Pattern] = []
         try:
-            with _interrupted_after(deadline):
+            with interrupted_after(deadline):
                 for window in self.windows:
                     self._search(window, deadline, current)
         except DeadlineError:
@@ -163,7 +159,7 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     """Search, and compare with what is expected."""
     _limits(params)
     patterns = [_pattern(given, params["max_matches"]) for given in _distinct(params["patterns"])]
-    time_regex = _compile("time_regex", params["time_regex"] or log_search_times.DEFAULT_REGEX)
+    time_regex = compiled("time_regex", params["time_regex"] or log_search_times.DEFAULT_REGEX)
     if not time_regex.groups:
         raise InputError("time_regex has no group: put the time in parentheses")
     starts = _positions(params["from_offset"])
@@ -176,7 +172,7 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
         ends[path] = Position(opened[-1].size, opened[-1].inode)
         search.windows += opened
     search.windows += missing
-    with contextlib.suppress(DeadlineError), _interrupted_after(context.deadline):
+    with contextlib.suppress(DeadlineError), interrupted_after(context.deadline):
         for window in search.windows if since is not None else []:
             _narrow(window, since or 0.0, time_regex)
     search.run(context.deadline)
@@ -262,30 +258,6 @@ def _file_check(window: Window) -> checks.Check:
     )
 
 
-@contextlib.contextmanager
-def _interrupted_after(deadline: Deadline) -> Iterator[None]:
-    """DeadlineError inside the block when the time is up, even within one regex that never ends.
-
-    Python's regex engine looks for signals while it works. Elsewhere than in the main thread only the looks between
-    lines bound the time.
-    """
-    left = deadline.within(deadline.seconds, "searching the logs")
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise DeadlineError("the time for the search is used up")
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, left)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def _distinct(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
     if len(given) > MOST_PATTERNS:
         raise InputError(f"patterns has {len(given)} entries, at most {MOST_PATTERNS} are taken in one task")
@@ -306,9 +278,9 @@ def _pattern(given: dict[str, Any], most: int) -> Pattern:
     if not (given["text"] or given["regex"]):
         raise InputError(f"{name} is empty: it would match every line")
     ignore_case = given["ignore_case"]
-    regex = _compile(name, given["regex"], ignore_case) if given["regex"] else None
+    regex = compiled(name, given["regex"], ignore_case) if given["regex"] else None
     if given["text"] and ignore_case:
-        regex = _compile(name, re.escape(given["text"]), ignore_case)
+        regex = compiled(name, re.escape(given["text"]), ignore_case)
     return Pattern(
         id=given["id"],
         regex=regex,
@@ -319,15 +291,6 @@ def _pattern(given: dict[str, Any], most: int) -> Pattern:
         runbook=given["runbook"],
         newest=deque(maxlen=most),
     )
-
-
-def _compile(name: str, text: str, ignore_case: bool = False) -> re.Pattern[str]:
-    if len(text) > MOST_PATTERN_CHARACTERS:
-        raise InputError(f"{name} has {len(text)} characters, at most {MOST_PATTERN_CHARACTERS} are taken")
-    try:
-        return re.compile(text, re.IGNORECASE if ignore_case else 0)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise InputError(f"{name} is not a valid regular expression: {error}") from error
 
 
 def _positions(given: dict[str, Any]) -> dict[str, Position]:

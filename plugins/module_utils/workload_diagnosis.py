@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import checks, kubernetes_client, workload_events, workload_logs, workload_presence, workload_view
+from . import checks, kubernetes_client, kubernetes_logs, workload_events, workload_presence, workload_view
 from . import kubernetes_gather as gather
 from . import kubernetes_objects as objects
 from . import workload_patient as patients
@@ -22,11 +22,11 @@ from .argspec import ArgumentSpec
 from .checks import UNVERIFIED, Check
 from .errors import InputError, RunbookError
 from .kubernetes_client import Cluster
+from .kubernetes_logs import Log, Wanted
 from .kubernetes_objects import Object
 from .operation import Context
 from .workload_causes import Evidence
 from .workload_events import Event
-from .workload_logs import Log, Wanted
 from .workload_patient import Patient
 from .workload_pod_causes import Case
 from .workload_view import View
@@ -125,7 +125,7 @@ def _gather(cluster: Cluster, sick: list[Patient], params: Mapping[str, Any], co
     nodes = list(dict.fromkeys(name for one in sick for name in patients.nodes_wanted(one)))[:MOST_NODES]
 
     def log_reader(log: Wanted) -> Callable[[], Any]:
-        return lambda: workload_logs.read(cluster, namespace, log, params["log_lines"], params["log_bytes"])
+        return lambda: kubernetes_logs.read(cluster, namespace, log, params["log_lines"], params["log_bytes"])
 
     def node_reader(name: str) -> Callable[[], Any]:
         return lambda: cluster.get("Node", "", name)

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import kubernetes_logs as logs
 from . import kubernetes_objects as objects
 from . import kubernetes_pods as pods
 from . import workload_environment as environment
-from . import workload_logs as logs
 from . import workload_states as states
 from .checks import FAIL, PASS, UNVERIFIED, Check, Finding, Next
+from .kubernetes_logs import Wanted
 from .kubernetes_objects import Object
 from .workload_causes import EFFECTS, Cause, Evidence
 from .workload_events import Event
-from .workload_logs import Wanted
 from .workload_pod_causes import Case, causes_of, troubled
 from .workload_view import View
 

@@ -20,11 +20,11 @@ from . import workload_environment as environment
 from . import workload_log_rules as rules
 from . import workload_probes as probes
 from . import workload_states as states
+from .kubernetes_logs import Log, Wanted
 from .kubernetes_objects import Object
 from .kubernetes_pods import Container, Termination
 from .workload_causes import ABOUT, Cause, Evidence
 from .workload_events import Event
-from .workload_logs import Log, Wanted
 from .workload_view import View
 
 LAST_LINES = 5

@@ -80,10 +80,19 @@ class RecordedCluster:
         raise NotFoundError(f"get {kind_of(kind).plural}/{name}: not found", 404)
 
     def pod_log(
-        self, _namespace: str, pod: str, container: str, *, previous: bool, tail_lines: int, limit_bytes: int
+        self,
+        _namespace: str,
+        pod: str,
+        container: str,
+        *,
+        previous: bool,
+        tail_lines: int,
+        limit_bytes: int,
+        since_seconds: int | None = None,
     ) -> bytes:
         which = "previous" if previous else "current"
-        self._ask("get", "pods/log", f"{pod} {which} {tail_lines}")
+        since = f" {since_seconds} s" if since_seconds else ""
+        self._ask("get", "pods/log", f"{pod} {which} {tail_lines}{since}")
         text = self.logs.get(f"{pod}/{container}/{which}")
         if text is None:
             raise ApiError(f"get pods/{pod}/log: HTTP 400: {which} log not found", 400)

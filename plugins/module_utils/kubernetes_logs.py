@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from .kubernetes_pods import Container
 from .log_failures import Statement
 from .redact import observed
 
-FEWEST_LINES = 10
+FEWEST_LINES = 1
 GONE = b"unable to retrieve container logs for "  # with HTTP 200
 LINE_CHARACTERS = 400
 
@@ -78,8 +79,17 @@ def wanted_of(pod: str, container: Container) -> list[Wanted]:
     return [*before, Wanted(pod, container.name, False)]
 
 
-def read(cluster: Cluster, namespace: str, wanted: Wanted, most_lines: int, most_bytes: int) -> Log:
-    """The end of one log.
+def read(
+    cluster: Cluster,
+    namespace: str,
+    wanted: Wanted,
+    most_lines: int,
+    most_bytes: int,
+    *,
+    since_seconds: int | None = None,
+    lines_of: Callable[[bytes], list[str]] = log_failures.lines_of,
+) -> Log:
+    """The end of one log. ``lines_of`` makes lines of its bytes.
 
     The API server's limit of bytes cuts the *end* of what it was asked for, which is what matters: where it was reached,
     fewer lines are asked for, until they fit.
@@ -94,6 +104,7 @@ def read(cluster: Cluster, namespace: str, wanted: Wanted, most_lines: int, most
                 previous=wanted.previous,
                 tail_lines=lines,
                 limit_bytes=most_bytes,
+                since_seconds=since_seconds,
             )
         except RunbookError as problem:
             return Log(wanted, problem=problem)
@@ -102,7 +113,6 @@ def read(cluster: Cluster, namespace: str, wanted: Wanted, most_lines: int, most
             return Log(wanted, problem=ApiError(gone, 404))
         fits = len(body) < most_bytes
         if fits or lines <= FEWEST_LINES:
-            read_lines = log_failures.lines_of(body)
             cut = not fits or body.count(b"\n") >= lines
-            return Log(wanted, read_lines, cut)
+            return Log(wanted, lines_of(body), cut)
         lines = max(FEWEST_LINES, lines // 4)
