@@ -55,11 +55,13 @@ notes:
     C(rights.<resource>) (for what may not be listed), V(cluster.reachable) (alone, when the API server gives no
     answer), and for each workload C(replicas.<name>), C(rollout.<name>), C(pods.<name>), C(restarts.<name>),
     C(images.<name>), C(service.<name>) (with the Service's name behind it, where that is another), C(pdb.<name>) and
-    C(hpa.<name>). - | Causes of findings: V(namespace_absent), V(namespace_terminating), V(workload_absent),
-    V(selection_empty), V(scaled_to_zero), V(replicas_missing), V(pods_refused), V(rollout_failed),
-    V(rollout_unfinished), V(rollout_paused), V(pods_not_ready), V(restarting), V(mixed_images),
-    V(floating_image_tag), V(service_absent), V(service_selects_nothing), V(service_port_wrong), V(no_endpoints),
-    V(quorum_lost), V(autoscaler_absent) and V(budget_absent), all seen.
+    C(hpa.<name>).
+  - |
+    Causes of findings: V(namespace_absent), V(namespace_terminating), V(workload_absent), V(selection_empty),
+    V(scaled_to_zero), V(replicas_missing), V(pods_refused), V(rollout_failed), V(rollout_unfinished), V(rollout_paused),
+    V(pods_not_ready), V(restarting), V(mixed_images), V(floating_image_tag), V(service_absent),
+    V(service_selects_nothing), V(service_port_wrong), V(no_endpoints), V(quorum_lost), V(autoscaler_absent) and
+    V(budget_absent), all seen.
   - |
     Rights it needs in the namespace: list on the kind, pods, replicasets.apps (for Deployments),
     controllerrevisions.apps (for DaemonSets), services, endpointslices.discovery.k8s.io, poddisruptionbudgets.policy and
