@@ -13,7 +13,7 @@ from typing import Any
 from . import log_failures
 from .errors import RunbookError
 from .kubernetes_client import Cluster
-from .kubernetes_errors import ApiError
+from .kubernetes_errors import ApiError, NotFoundError
 from .kubernetes_pods import Container
 from .log_failures import Statement
 from .redact import observed
@@ -50,6 +50,11 @@ class Log:
     def absent(self) -> bool:
         """There is no such log (any more): the container has not restarted, or its log was cleared away."""
         return isinstance(self.problem, ApiError) and self.problem.status in (400, 404)
+
+    @property
+    def pod_gone(self) -> bool:
+        """The pod itself is not there any more."""
+        return isinstance(self.problem, NotFoundError)
 
     def statements(self) -> list[Statement]:
         if self._statements is None:
