@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-BENCHMARKS = ("recovery_check", "kafka_lag", "ledger_scan")
+BENCHMARKS = (
+    "recovery_check",
+    "kafka_lag",
+    "ledger_scan",
+    "rollout_undo",
+)
 COLUMNS = ("measured", "ours", "theirs", "ratio", "target")
 
 
@@ -25,12 +30,19 @@ def seconds(value: float) -> str:
 
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
-    """One printed line: seconds become text, a ratio below its target is marked, and so is what was not measured."""
+    """One printed line: seconds become text, a ratio below its target is marked, and so is what was not measured.
+
+    A row with a ``unit`` has counts instead: ``ours`` and ``theirs``.
+    """
     if "problem" in row:
         return (row["name"], "-", "-", "-", row["problem"])
     missed = "" if met(row) else "  missed"
-    ours, theirs = seconds(row["ours_seconds"]), seconds(row["theirs_seconds"])
-    return (row["name"], ours, theirs, f"{row['ratio']:.1f}x", f">= {row['target']:g}x{missed}")
+    if "unit" in row:
+        ours, theirs = (f"{row[side]:g} {row['unit']}" for side in ("ours", "theirs"))
+    else:
+        ours, theirs = seconds(row["ours_seconds"]), seconds(row["theirs_seconds"])
+    ratio = f"{row['ratio']:.1f}x" if row["ratio"] >= 1 else f"{row['ratio']:.2f}x"
+    return (row["name"], ours, theirs, ratio, f">= {row['target']:.3g}x{missed}")
 
 
 def met(row: dict[str, Any]) -> bool:
