@@ -187,9 +187,9 @@ def _without(entries: list[Entry]) -> str:
     """Containers without a line, for a message."""
     if not entries:
         return ""
-    named = [f"{objects.name(entry.pod)}/{entry.container.name} {entry.note}" for entry in entries[:MOST_NAMED]]
+    named = [f"{objects.name(entry.pod)}/{entry.container.name} ({entry.note})" for entry in entries[:MOST_NAMED]]
     more = f" and {len(entries) - MOST_NAMED} more" if len(entries) > MOST_NAMED else ""
-    return f"; none of {', '.join(named)}{more}"
+    return f"; no line of {', '.join(named)}{more}"
 
 
 def _why_no_lines(log: Log | None, since_seconds: int | None) -> str:

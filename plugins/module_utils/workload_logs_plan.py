@@ -35,7 +35,8 @@ class Entry:
         """It has a log that could not be read. A run that is over may have none any more, and so may a pod that is."""
         if self.log is None or self.log.problem is None:
             return False
-        return not (self.log.absent and (self.log.pod_gone or self.container.state != "running"))
+        over = self.log.wanted.previous or self.container.state != "running" or self.log.pod_gone
+        return not (self.log.absent and over)
 
 
 @dataclass
