@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import socket
 import tempfile
@@ -181,8 +182,8 @@ class Scene:
         token = self.kubectl("create", "token", name).strip()
         own = self._connect(api_key=token)
         for verbs, resources in rules:
-            for verb in verbs.split(","):
-                eventually("the rights are in force", lambda verb=verb, of=resources: self._may(own, verb, of))
+            for verb, resource in itertools.product(verbs.split(","), resources.split(",")):
+                eventually("the rights are in force", lambda verb=verb, of=resource: self._may(own, verb, of))
         return token
 
     def _connect(self, **options: Any) -> Cluster:
@@ -191,8 +192,10 @@ class Scene:
         return Cluster({"kubeconfig": self.kubeconfig, **options}, context)
 
     def _may(self, own: Cluster, verb: str, resource: str) -> bool:
-        plural, _dot, group = resource.partition(".")
-        wanted = {"namespace": self.namespace, "verb": verb, "resource": plural, "group": group}
+        """``resource`` as kubectl takes it: ``pods``, ``pods/log``, ``deployments.apps/scale``."""
+        whole, _slash, part = resource.partition("/")
+        plural, _dot, group = whole.partition(".")
+        wanted = {"namespace": self.namespace, "verb": verb, "resource": plural, "group": group, "subresource": part}
         kind = "SelfSubjectAccessReview"
         review = {
             "apiVersion": "authorization.k8s.io/v1",
