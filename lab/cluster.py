@@ -24,6 +24,7 @@ PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler
 PATIENT = ("kube-controller-manager", "kube-scheduler", "kwok")
 FAKE_NODES = ("kwok-0", "kwok-1", "kwok-2")
 RUNNER_NODE = "runner-0"
+RIGHTS = REPOSITORY / "docs" / "rbac.yml"  # what users of the collection copy
 MANIFESTS = Path(__file__).parent / "manifests"
 _GROUPS = dict.fromkeys(("admin", "kwok", "runner"), "system:masters")
 _PROGRAM_USERS = {
@@ -129,8 +130,8 @@ def furnish(paths: Paths) -> None:
 def grant(paths: Paths) -> None:
     """Give the users their rights; namespace hafnium is there."""
     client = objects.Client(admin_kubeconfig(paths))
-    for name in ("rbac.yml", "users.yml"):
-        client.apply(MANIFESTS / name)
+    for path in (RIGHTS, MANIFESTS / "users.yml"):
+        client.apply(path)
 
 
 def measure(paths: Paths) -> None:
