@@ -15,7 +15,7 @@ from string import Template
 from lab import fake_pods, objects, tls
 from lab.credentials import KUBERNETES_USERS
 from lab.gobuild import ETCD, KUBERNETES, KWOK
-from lab.layout import Paths, address, ports, write_private
+from lab.layout import REPOSITORY, Paths, address, ports, write_private
 from lab.runner import METRICS_IP, METRICS_PORT
 from lab.supervisor import Program
 
