@@ -47,7 +47,9 @@ async def ingest(producer: Producer, topic: str, partitions: int) -> None:
 
 
 def transaction() -> bytes:
-    return json.dumps({"transactionId": f"txn_{uuid.uuid4()}", "at": instant.iso(time.time_ns()), "amount": 100}).encode()
+    return json.dumps(
+        {"transactionId": f"txn_{uuid.uuid4()}", "at": instant.iso(time.time_ns()), "amount": 100}
+    ).encode()
 
 
 async def flow() -> None:

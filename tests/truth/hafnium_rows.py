@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+from lab.hafnium import DEAD_LETTERS
 from tests.truth.rows import Row
 
 HEALTH, STARTUP, LATENCY = "hafnium.health", "hafnium.diagnose_startup", "hafnium.latency"
 MEMORY, CERTIFICATES, STATUS = "hafnium.memory", "hafnium.certificates", "hafnium.rollout_status"
+VERIFY, HPA, LAG = "hafnium.verify", "hafnium.hpa", "hafnium.kafka_lag"
 
 
 def one(name: str) -> tuple[str, str]:
@@ -17,6 +19,20 @@ def one(name: str) -> tuple[str, str]:
 ROWS = (
     Row("cause", "healthy", (), HEALTH, "pass"),
     Row("cause", "healthy, looked for causes", (), STARTUP, "pass"),
+    Row("cause", "healthy, everything looked at", (), VERIFY, "pass"),
+    Row("cause", "healthy, autoscalers", (), HPA, "pass"),
+    Row("cause", "healthy, response times", (), LATENCY, "pass"),
+    Row("cause", "healthy, memory", (), MEMORY, "pass"),
+    Row("cause", "healthy, consumer group and dead letters", (), LAG, "pass"),
+    Row("cause", "stream processor stopped", ("hafnium-stream-processor-stopped",), LAG, "fail", "consumer_stopped"),
+    Row(
+        "cause",
+        "records that nobody can read",
+        ("hafnium-dead-letters",),
+        LAG,
+        "fail",
+        checks={f"records.{DEAD_LETTERS}": "fail"},
+    ),
     Row(
         "cause",
         "release with the address of an absent database",

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from lab import cluster, control, faultbook, hafnium, lifecycle
-from lab.faults import FAULTS
+from lab import cluster, control, faultbook, hafnium, lifecycle, probes
+from lab.faults import FAULTS, bus
 from lab.layout import LabError, address, paths, ports
 from lab.oracle import run_kubectl
 
@@ -264,6 +264,20 @@ def _() -> None:
     assert "exceeded quota: hafnium-quota" in kubectl("get", "events")
 
 
+@sees("hafnium-stream-processor-stopped")
+def _() -> None:
+    before = bus.lag(hafnium.INGESTED, hafnium.GROUP)
+    eventually(lambda: bus.lag(hafnium.INGESTED, hafnium.GROUP) > before > 0, "a lag that grows")
+    assert control.state("stream-processor") == "STOPPED"
+    assert probes.consumer_group(hafnium.GROUP) == ("EMPTY", 0)
+
+
+@sees("hafnium-dead-letters")
+def _() -> None:
+    assert bus.count(hafnium.DEAD_LETTERS) == 5
+    eventually(lambda: bus.lag(hafnium.INGESTED, hafnium.GROUP) <= 2, "a group that went on")
+
+
 def certificate_days() -> float:
     shown = x509.load_pem_x509_certificate(ssl.get_server_certificate(("127.0.0.1", ports()["ingress_tls"])).encode())
     return (shown.not_valid_after_utc - datetime.now(UTC)) / timedelta(days=1)
@@ -296,6 +310,8 @@ def test_fault_is_seen_and_undone(name: str) -> None:
     fault.undo()
     faultbook.prove_healthy(paths())
     assert state() == before
+    eventually(lambda: bus.lag(hafnium.INGESTED, hafnium.GROUP) <= 2, "no lag")
+    assert bus.count(hafnium.DEAD_LETTERS) == 0
     eventually(lambda: certificate_days() > 30, "a certificate that lasts")
     eventually(lambda: "node.kubernetes.io/memory-pressure" not in kubectl("get", "nodes", "-o", "json"), "no taint")
 
