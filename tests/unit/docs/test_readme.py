@@ -22,8 +22,12 @@ PLAYBOOKS = {
 
 def test_every_playbook_is_in_the_table() -> None:
     table = README[README.index("## Playbooks") : README.index("## Modules")]
-    named = set(re.findall(r"`sre\.runbooks\.([a-z_.0-9]+)`", table))
-    named |= {f"backoffice{name}" for name in re.findall(r"`(\.[a-z_0-9]+)`", table)}
+    named = set()
+    for row in table.splitlines():
+        first = re.search(r"`sre\.runbooks\.([a-z_.0-9]+)`", row)
+        if first:
+            folder = first[1].rpartition(".")[0]  # further names of a row are in the folder of its first
+            named |= {first[1]} | {f"{folder}{name}".lstrip(".") for name in re.findall(r"`(\.[a-z_0-9]+)`", row)}
     assert named == PLAYBOOKS
 
 
