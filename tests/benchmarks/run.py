@@ -20,6 +20,9 @@ BENCHMARKS = (
     "kafka_lag",
     "ledger_scan",
     "rollout_undo",
+    "workload_diagnosis",
+    "actuator_health",
+    "rollout_status",
 )
 COLUMNS = ("measured", "ours", "theirs", "ratio", "target")
 
