@@ -46,8 +46,9 @@ class Client:
         import yaml
 
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8")):
-            if document:
-                self.apply_object(document, path.name)
+            for each in document["items"] if document and document["kind"] == "List" else [document]:
+                if each:
+                    self.apply_object(each, path.name)
 
     def apply_object(self, document: Mapping[str, Any], source: str) -> None:
         """Apply one object; ``source`` is named when it is refused."""

@@ -75,8 +75,8 @@ class Judged:
             "metric": rule.selector.metric,
             "names_used": self.names,
             "window_observed": self.window_observed,
-            "values": [row.as_dict() for row in self.rows[:most_rows]],
-            "values_left_out": max(0, len(self.rows) - most_rows),
+            "measurements": [row.as_dict() for row in self.rows[:most_rows]],
+            "measurements_left_out": max(0, len(self.rows) - most_rows),
         }
 
 

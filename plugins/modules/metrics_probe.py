@@ -393,7 +393,7 @@ results:
     window_observed:
       description: Whether all of O(rules[].for_minutes) was looked at; never without O(prometheus_url).
       type: bool
-    values:
+    measurements:
       description: What was compared, the worst first.
       type: list
       elements: dict
@@ -416,7 +416,7 @@ results:
         reason:
           description: Why it is not known, or only a lower bound.
           type: str
-    values_left_out:
+    measurements_left_out:
       description: How many more there were than O(max_values).
       type: int
 targets:

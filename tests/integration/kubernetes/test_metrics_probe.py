@@ -50,7 +50,7 @@ ERRORS: dict[str, Any] = {
 
 def values(result: dict[str, Any], rule: str) -> list[dict[str, Any]]:
     (found,) = [row for row in result["results"] if row["rule"] == rule]
-    return list(found["values"])
+    return list(found["measurements"])
 
 
 # --- one running service --------------------------------------------------------------------------------------------

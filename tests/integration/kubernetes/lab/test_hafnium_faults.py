@@ -330,6 +330,17 @@ def test_heal_restores_what_others_did_to_a_service() -> None:
     assert state() == before
 
 
+def test_a_healed_lab_has_no_pod_that_was_restarted() -> None:
+    def restarts() -> list[int]:
+        return [each["restartCount"] for pod in pods("api-facade") for each in pod["status"]["containerStatuses"]]
+
+    crash = urllib.request.Request(f"http://{address('ingress')}/api-facade/faults/crash?value=3", method="PUT")
+    urllib.request.urlopen(crash, timeout=10).close()
+    eventually(lambda: sorted(restarts()) == [0, 1], "one of two pods restarted")
+    faultbook.prove_healthy(paths())
+    assert restarts() == [0, 0]
+
+
 def test_install_changes_nothing_when_nothing_has_changed() -> None:
     def generations() -> list[Any]:
         items = json.loads(kubectl("get", "deployments,hpa,secrets,services", "-o", "json"))["items"]

@@ -544,8 +544,8 @@ def test_the_smallest_is_the_worst_where_more_is_asked() -> None:
 def test_returned_rows_are_bounded() -> None:
     asked = rule("x")
     row = judged(asked, "".join(f'x{{n="{number}"}} {number}\n' for number in range(50))).as_dict(asked, "t", 3)
-    assert [value["value"] for value in row["values"]] == [49, 48, 47]
-    assert row["values_left_out"] == 47
+    assert [value["value"] for value in row["measurements"]] == [49, 48, 47]
+    assert row["measurements_left_out"] == 47
     assert row["window_observed"] is False
 
 

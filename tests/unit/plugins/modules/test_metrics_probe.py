@@ -89,7 +89,7 @@ def test_a_real_page(server: Server, capsys: Capture) -> None:
     assert "kind mean" in checks_of(result)["identity.p99"]["hint"]
     lag = next(row for row in result["results"] if row["rule"] == "lag")
     assert lag["names_used"] == {"kafka_consumer_records_lag_max": "kafka_consumer_fetch_manager_records_lag_max"}
-    assert lag["values"] == [
+    assert lag["measurements"] == [
         {"instance": "", "labels": {}, "value": 460.0, "lower_bound": False, "status": "pass", "reason": ""}
     ]
     (instance,) = result["targets"][0]["instances"]
@@ -104,7 +104,7 @@ def test_a_rate_needs_two_samples(server: Server, capsys: Capture) -> None:
     result = probe(capsys, {"shop": server.url}, {**ORDERS, "at_least": 0.001, "for_minutes": 5})
     assert result["verdict"] == "pass"
     (row,) = result["results"]
-    assert row["values"][0]["value"] > 0
+    assert row["measurements"][0]["value"] > 0
     assert row["window_observed"] is False
     assert "the window of 5 minutes was not observed" in checks_of(result)["shop.orders"]["hint"]
     assert result["targets"][0]["instances"][0]["process"] == "same"
