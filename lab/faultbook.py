@@ -106,11 +106,20 @@ def heal(paths: Paths, name: str | None = None) -> None:
 
 
 def prove_healthy(paths: Paths) -> None:
-    """Start what does not run and wait until data flows; LabError lists what is wrong otherwise."""
+    """Start what does not run, replace pods that were restarted and wait until data flows.
+
+    LabError lists what is wrong otherwise.
+    """
     parts, missing = programs.started_parts(paths), programs.left_out(paths)
     for program in programs.of_parts(parts):
         if program not in missing:
             control.start(program)
+    if "kubernetes" in parts and not control.left_out("kubernetes"):
+        control.wait_until(
+            lambda: not hafnium.replace_restarted(cluster.admin_kubeconfig(paths)),
+            HEALTHY_SECONDS,
+            "pods that were restarted replaced by new ones",
+        )
     troubles: dict[str, Callable[[Paths], list[str]]] = {"backoffice": probes.trouble, "kubernetes": _cluster_trouble}
     wrong: list[str] = []
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -14,7 +15,7 @@ from typing import Any
 
 from lab import tls
 from lab.layout import LabError, Paths, address, write_private
-from lab.objects import Client
+from lab.objects import Absent, Client
 
 NAMESPACE = "hafnium"
 TLS_SECRET = "hafnium-api-tls"
@@ -181,6 +182,22 @@ def trouble(paths: Paths, kubeconfig: Path) -> list[str]:
         if reason:
             wrong.append(f"{name}: {reason}")
     return wrong or _unmeasured(kubeconfig)
+
+
+def replace_restarted(kubeconfig: Path) -> list[str]:
+    """Delete the pods whose containers were restarted, as long as they are there: their names, and none at last.
+
+    Their Deployments make new ones. The old ones would be told of as restarted for an hour.
+    """
+    client, path = Client(kubeconfig), f"/api/v1/namespaces/{NAMESPACE}/pods"
+    names = []
+    for pod in client.call("GET", path, "pods of hafnium")["items"]:
+        if any(each["restartCount"] for each in pod["status"].get("containerStatuses") or ()):
+            names.append(str(pod["metadata"]["name"]))
+            if "deletionTimestamp" not in pod["metadata"]:
+                with suppress(Absent):
+                    client.call("DELETE", f"{path}/{names[-1]}", names[-1])
+    return names
 
 
 def _unmeasured(kubeconfig: Path) -> list[str]:
