@@ -67,6 +67,10 @@ def checks(run: Run, procedure: str) -> dict[str, str]:
         "rollout_history",
         "certificates",
         "memory",
+        "verify",
+        "hpa",
+        "latency",
+        "kafka_lag",
         "logs",
     ],
 )
