@@ -10,7 +10,7 @@ import pytest
 
 from lab import __main__ as command
 from lab import faultbook, programs
-from lab.layout import PROGRAMS, LabError, Paths
+from lab.layout import PROGRAMS, LabError, Paths, ports
 
 
 def test_status_of_a_lab_that_is_down(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,7 +40,7 @@ def test_status_shows_each_state(
     assert command.main(["status"]) == command.NOT_UP
     postgresql, kafka, backoffice, gateway, market, other, fault = capsys.readouterr().out.splitlines()
     assert "running   pid 7 " in postgresql
-    assert "port 15432" in postgresql
+    assert f"port {ports()['postgresql']}" in postgresql
     assert "exited    status 3 at 20" in kafka
     assert "exited    by a signal at 20" in backoffice
     assert gateway.split() == ["gateway", "stopped"]
