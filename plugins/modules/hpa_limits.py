@@ -20,9 +20,9 @@ description:
   - Before it raises a limit, it looks whether that many pods could run, as M(sre.runbooks.workload_scale) does.
   - When the new limits move the number of replicas, it waits until the autoscaler has moved it and the pods are up.
 extends_documentation_fragment:
-  - sre.runbooks.attributes
   - sre.runbooks.kubernetes_wait
   - sre.runbooks.kubernetes
+  - sre.runbooks.attributes
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return the plan without acting on it.

@@ -20,9 +20,9 @@ description:
   - Whether it can grow (C(hpa.<name>.room)). One at its maximum fails, unless both limits are equal and it asks for no more.
   - Names and workloads that should be there are checks of their own. No autoscaler at all is a failure.
 extends_documentation_fragment:
+  - sre.runbooks.kubernetes
   - sre.runbooks.attributes
   - sre.runbooks.attributes.read_only
-  - sre.runbooks.kubernetes
 options:
   names:
     description: Autoscalers that should exist. With O(names) or O(targets) only those are looked at, else all.

@@ -25,9 +25,9 @@ description:
   - The task fails when the pods are not up within O(wait_seconds), or when the number was changed again meanwhile. The
     change is not taken back then; RV(undo) says what to set.
 extends_documentation_fragment:
-  - sre.runbooks.attributes
   - sre.runbooks.kubernetes_wait
   - sre.runbooks.kubernetes
+  - sre.runbooks.attributes
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return the plan without acting on it.

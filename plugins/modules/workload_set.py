@@ -23,9 +23,9 @@ description:
   - The task fails when the rollout does not end well within O(wait_seconds), as soon as that is clear. It is not taken back
     then; RV(undo) names the revision for M(sre.runbooks.rollout_undo).
 extends_documentation_fragment:
-  - sre.runbooks.attributes
   - sre.runbooks.kubernetes_wait
   - sre.runbooks.kubernetes
+  - sre.runbooks.attributes
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return the plan without acting on it.

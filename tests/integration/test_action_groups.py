@@ -42,6 +42,7 @@ TASKS: dict[str, dict[str, dict[str, Any]]] = {
         "rollout_undo": {"name": "web", "to": "previous"},
         "workload_diagnosis": {"names": ["web"]},
         "workload_health": {"names": ["web"]},
+        "workload_logs": {"names": ["web"]},
         "workload_scale": {"name": "web", "replicas": 3},
         "workload_set": {"name": "web", "containers": [{"name": "main", "image": "web:2"}]},
     },

@@ -461,7 +461,7 @@ def test_faults_at_once_and_a_stop_between() -> None:
     """Two faults, one of which kills the service at boot, survive a stop of the lab and are taken out at its start."""
     for name in ("quiet-market", "ledger-bad-side"):
         faultbook.put_in(paths(), name)
-    lifecycle.down(paths())
+    lifecycle.down(paths(), ["backoffice"])
     assert list(faultbook.active(paths())) == ["quiet-market", "ledger-bad-side"]
     lifecycle.up(paths(), faulty=True)
     faultbook.heal(paths())

@@ -41,6 +41,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "backoffice_replay": {"command": ["/bin/cat"], "timeout": 30},
     "backoffice_stats": {"account_id": "acct"},
     "backoffice_e2e": {"account_id": "acct", "wait_seconds": 1},
+    "workload_scale": {"replicas": 2},
 }
 # Options that go together with a secret one.
 PARTNERS: dict[str, dict[str, Any]] = {

@@ -20,6 +20,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.sre.runbooks.plugins.module_utils.clock import Clock, Deadline
 from ansible_collections.sre.runbooks.plugins.module_utils.kubernetes_client import Cluster
 from ansible_collections.sre.runbooks.plugins.module_utils.kubernetes_history import observed
+from ansible_collections.sre.runbooks.plugins.module_utils.kubernetes_kinds import KINDS
 from ansible_collections.sre.runbooks.plugins.module_utils.kubernetes_rollout import rollout_of
 from ansible_collections.sre.runbooks.plugins.module_utils.operation import Context
 
@@ -195,6 +196,7 @@ class Scene:
         """``resource`` as kubectl takes it: ``pods``, ``pods/log``, ``deployments.apps/scale``."""
         whole, _slash, part = resource.partition("/")
         plural, _dot, group = whole.partition(".")
+        group = group or next((kind.group for kind in KINDS.values() if kind.plural == plural), "")
         wanted = {"namespace": self.namespace, "verb": verb, "resource": plural, "group": group, "subresource": part}
         kind = "SelfSubjectAccessReview"
         review = {

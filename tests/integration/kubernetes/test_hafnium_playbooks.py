@@ -154,8 +154,17 @@ def test_a_rollback_that_cannot_be_verified_goes_forward_again(well: None, playb
 
 
 def test_a_manifest_keeps_the_number_of_replicas(well: None, playbooks: Playbooks, tmp_path: Path) -> None:
-    run_kubectl(["-n", "hafnium", "scale", "deployment/case-service", "--replicas=4"])
-    run_kubectl(["-n", "hafnium", "rollout", "status", "deployment/case-service", "--timeout=60s"])
+    run_kubectl(["-n", "hafnium", "patch", "hpa", "case-service-hpa", "-p", '{"spec": {"minReplicas": 4}}'])
+    run_kubectl(
+        [
+            "-n",
+            "hafnium",
+            "wait",
+            "deployment/case-service",
+            "--for=jsonpath={.status.readyReplicas}=4",
+            "--timeout=90s",
+        ]
+    )
     (wanted,) = [each for each in hafnium.service_documents("case-service") if each["kind"] == "Deployment"]
     wanted["spec"]["template"]["spec"]["containers"][0]["image"] = f"{IMAGE}:1.5.0"
     manifest = tmp_path / "case-service.yml"

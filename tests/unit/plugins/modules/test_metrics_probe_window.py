@@ -98,8 +98,8 @@ def test_the_latest_value_under_its_real_name(server: Server, capsys: Capture) -
     (row,) = result["results"]
     assert row["names_used"] == {"kafka_consumer_lag": LAG}
     assert row["window_observed"] is False
-    assert [value["value"] for value in row["values"]] == [12, 4]
-    assert row["values"][0]["instance"] == "10.0.0.1:8080"
+    assert [value["value"] for value in row["measurements"]] == [12, 4]
+    assert row["measurements"][0]["instance"] == "10.0.0.1:8080"
     check = result["checks"][1]
     assert (check["runbook"], f"kafka_consumer_lag is {LAG} there." in check["hint"]) == ("2.3", True)
 
