@@ -463,7 +463,7 @@ def test_faults_at_once_and_a_stop_between() -> None:
         faultbook.put_in(paths(), name)
     lifecycle.down(paths(), ["backoffice"])
     assert list(faultbook.active(paths())) == ["quiet-market", "ledger-bad-side"]
-    lifecycle.up(paths(), faulty=True)
+    lifecycle.up(paths(), ["backoffice"], faulty=True)
     faultbook.heal(paths())
     assert faultbook.active(paths()) == {}
     healthy_books()
