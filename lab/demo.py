@@ -164,7 +164,9 @@ def _playbook(words: list[str]) -> tuple[int, str]:
     for line in process.stdout:
         lines.append(line)
         # ansible-core repeats the gate's message with its place in the role: the table has said it
-        hidden = line.startswith(("[ERROR]", "fatal:")) or (hidden and not line.startswith(("PLAY RECAP", "Report:")))
+        hidden = line.startswith(("[ERROR]", "fatal:")) or (
+            hidden and not line.startswith(("TASK [", "PLAY RECAP", "Report:"))
+        )
         if line.strip() and not hidden and not line.startswith(FRAME):
             print(line, end="", flush=True)
     return process.wait(), "".join(lines)
