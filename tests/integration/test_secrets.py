@@ -60,7 +60,8 @@ NEEDS: dict[str, dict[str, Any]] = {
     "workload_scale": {"name": "web", "replicas": 2},
     "workload_set": {"name": "web", "containers": [{"name": "web", "image": "web:2"}]},
 }
-# Modules that change things, and the one that cannot do without a workload, give no checks then: what they say of the API server shows that they got to their work.
+# Modules that change things, and the one that cannot do without a workload, give no checks then: what they say of the API
+# server shows that they got to their work.
 NO_CHECKS = {
     "hpa_limits",
     "rollout_history",
