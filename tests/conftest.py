@@ -49,7 +49,7 @@ def kubernetes_lab() -> Iterator[None]:
     missing = lifecycle.build(paths(), ["kubernetes"])
     if missing:
         pytest.skip(f"there is no control plane: {missing}")
-    was_up = control.is_up("kubernetes")
+    was_up = control.state("kube-apiserver") == "RUNNING"  # also when programs were added to the part since
     lab_command("up", "kubernetes")
     yield
     if not was_up:

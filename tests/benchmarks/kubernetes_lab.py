@@ -59,7 +59,8 @@ class KubernetesLab:
 @contextmanager
 def kubernetes_lab() -> Iterator[KubernetesLab]:
     """The lab's cluster; it is stopped at the end only when none of it ran at the beginning."""
-    found = any(control.state(program) not in ("DOWN", "STOPPED") for program in control.PARTS["kubernetes"])
+    own = set(control.PARTS["kubernetes"]) - set(control.PARTS["backoffice"])
+    found = any(control.state(program) not in ("DOWN", "STOPPED") for program in own)
     if not control.is_up("kubernetes"):
         lab_command("up", "kubernetes")
     folder = Path(tempfile.mkdtemp(prefix="kubernetes-benchmark-"))
