@@ -115,7 +115,7 @@ class PostgresError(RunbookError):
 
 
 class Session:
-    """An open connection that reads: every statement is bounded, and its failure a PostgresError."""
+    """An open connection, outside of transactions: every statement is bounded, and its failure a PostgresError."""
 
     def __init__(self, connection: Any, where: str) -> None:
         self._connection = connection
@@ -167,9 +167,13 @@ def parameters_of_login(params: Mapping[str, Any]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def session(
-    parameters: Mapping[str, str], params: Mapping[str, Any], deadline: Deadline, schema: str | None = None
+    parameters: Mapping[str, str],
+    params: Mapping[str, Any],
+    deadline: Deadline,
+    schema: str | None = None,
+    readonly: bool = True,
 ) -> Iterator[Session]:
-    """A read-only session, closed at the end. ``params`` holds the options in SESSION.
+    """A session, closed at the end; read-only unless said otherwise. ``params`` holds the options in SESSION.
 
     Raises PostgresError when it cannot be opened, DeadlineError when there is no time left.
     """
@@ -191,7 +195,7 @@ def session(
     with contextlib.closing(connection):
         opened = Session(connection, where)
         with _statement_errors(opened):
-            connection.set_session(readonly=True, autocommit=True)
+            connection.set_session(readonly=readonly, autocommit=True)
         opened.rows("SELECT set_config('statement_timeout', %s, false)", [str(statement_ms)])
         if schema:
             opened.rows("SELECT set_config('search_path', %s, false)", [schema])
