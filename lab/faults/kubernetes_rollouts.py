@@ -27,6 +27,7 @@ from lab.runner import CONDITIONS, NODE
 
 CERTIFICATE_DAYS = 5
 _NODE = f"/api/v1/nodes/{NODE}"
+_SIGNALS_HPA = f"/apis/autoscaling/v2/namespaces/{hafnium.NAMESPACE}/horizontalpodautoscalers/signals-service-hpa"
 _QUOTA = f"/api/v1/namespaces/{hafnium.NAMESPACE}/resourcequotas/hafnium-quota"
 
 
@@ -91,10 +92,11 @@ def _relieve() -> None:
 
 
 def _fill_quota() -> None:
-    """No pod more than there is, and a Deployment that wants two more."""
+    """No pod more than there is, and a Deployment that wants two more; its autoscaler too, which would take them back."""
     used = client().call("GET", _QUOTA, "quota of hafnium")["status"]["used"]["pods"]
     merge(_QUOTA, "quota of hafnium", {"spec": {"hard": {"pods": used}}})
     path = f"/apis/apps/v1/namespaces/{hafnium.NAMESPACE}/deployments/signals-service"
+    merge(_SIGNALS_HPA, "signals-service-hpa", {"spec": {"minReplicas": 4}})
     merge(path, "signals-service", {"spec": {"replicas": 4}})
 
     def refused() -> bool:

@@ -48,6 +48,13 @@ def cause(result: dict[str, Any], name: str = "") -> str | None:
     return row["cause"]
 
 
+def killed_once(scene: Scene, name: str) -> None:
+    """Wait until a probe has ended the first pod's process, and until it is told so: events come later than a status."""
+    restarted(scene, name, 1)
+    told = ("get", "events", "--field-selector", "reason=Killing", "-o", "name")
+    eventually(f"the end of {name} is told", lambda: bool(scene.kubectl(*told).strip()))
+
+
 def described(scene: Scene, pod: str) -> list[tuple[str, str]]:
     """Reason and message of the events that kubectl describe shows of a pod."""
     lines = scene.kubectl("describe", "pod", pod).split("\nEvents:\n", 1)[1].splitlines()[2:]
@@ -123,7 +130,7 @@ def test_a_healthy_workload_costs_four_requests(scene: Scene) -> None:
 def test_a_slow_start_that_is_killed(scene: Scene) -> None:
     script = "echo '2026-01-31T03:00:01.000Z  INFO 1 --- [x] [main] d.h.App : Starting App v1 using Java 21'; sleep 600"
     deployment(scene, "web", process(script, **LIVENESS, **LISTENS))
-    restarted(scene, "web", 1)
+    killed_once(scene, "web")
     result = look(scene, "web")
     assert cause(result) == "slow_start_killed"
     assert "no startupProbe guards it" in result["workloads"][0]["text"]
@@ -132,7 +139,7 @@ def test_a_slow_start_that_is_killed(scene: Scene) -> None:
 def test_a_process_that_listens_on_another_port(scene: Scene) -> None:
     started = "2026-01-31T03:00:09.000Z  INFO 1 --- [x] [main] o.s.b.w.embedded.tomcat.TomcatWebServer : Tomcat started on port 8085 (http)"
     deployment(scene, "web", process(f"echo '{started}'; sleep 600", **LIVENESS, **READINESS, **LISTENS))
-    restarted(scene, "web", 1)
+    killed_once(scene, "web")
     result = look(scene, "web")
     assert cause(result) == "wrong_port"
     assert "listens on port 8085, and the liveness probe asks tcp :8080" in result["workloads"][0]["text"]

@@ -17,8 +17,11 @@ from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputEr
 
 def test_named_variables_of_a_running_process() -> None:
     environment = {"TOPIC": "events", "URL": "jdbc:postgresql://u:hunter2@db/x", "OTHER": "no"}
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, env=environment)
+    program = [sys.executable, "-c", "print('up', flush=True); input()"]
+    child = subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)
+    assert child.stdout is not None
     try:
+        child.stdout.readline()  # before that, the kernel may not have given it its environment yet
         found = process_environment.read(child.pid, ["TOPIC", "URL", "ABSENT"])
     finally:
         child.kill()
