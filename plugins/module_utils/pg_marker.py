@@ -15,7 +15,11 @@ import datetime
 from dataclasses import dataclass
 from typing import Any
 
-from .errors import InputError
+from . import databases
+from .argspec import ArgumentSpec
+from .databases import Database
+from .errors import InputError, RunbookError
+from .operation import Context
 from .postgres import PostgresError, Session
 
 SCHEMA = "sre_runbooks"
@@ -23,11 +27,24 @@ TABLE = "recovery_marker"
 KEPT = 1_000
 LONGEST_SOURCE = 200
 
-_NAME = f"{SCHEMA}.{TABLE}"
-_COLUMNS = (
-    "id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
-    "marked_at timestamptz NOT NULL DEFAULT clock_timestamp(), source text NOT NULL"
+SPEC = databases.spec().merge(
+    ArgumentSpec(
+        options={
+            "state": {"type": "str", "default": "present", "choices": ["present"]},
+            "source": {"type": "str", "default": "sre.runbooks.pg_marker"},
+            "timeout": {"type": "float", "default": 60.0},
+        }
+    )
 )
+
+_CREATE = (
+    "CREATE SCHEMA IF NOT EXISTS sre_runbooks",
+    "CREATE TABLE IF NOT EXISTS sre_runbooks.recovery_marker (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, "
+    "marked_at timestamptz NOT NULL DEFAULT clock_timestamp(), source text NOT NULL)",
+)
+_INSERT = "INSERT INTO sre_runbooks.recovery_marker (source) VALUES (%s) RETURNING id, marked_at, source"
+_TRIM = "DELETE FROM sre_runbooks.recovery_marker WHERE id <= %s"
+_NEWEST = "SELECT id, marked_at, source FROM sre_runbooks.recovery_marker ORDER BY id DESC LIMIT 1"
 _EXISTS = (
     "SELECT (SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = %s), (SELECT count(*) FROM "
     "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE nspname = %s AND relname = %s)"
@@ -52,18 +69,37 @@ def utc(moment: datetime.datetime) -> str:
     return moment.astimezone(datetime.UTC).isoformat(timespec="microseconds")
 
 
+def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Write a marker into each database; RunbookError, with those that were written, when one could not be."""
+    _text(params["source"])
+    wanted = databases.of(params)
+
+    def one(session: Session, database: Database) -> dict[str, Any]:
+        marker = newest(session) if context.check_mode else write(session, params["source"])
+        return {"name": database.name, **(marker.as_dict() if marker else {"id": None, "written_at": None})}
+
+    found = databases.each(wanted, params, context, one, readonly=context.check_mode)
+    markers = [row for row in found if not isinstance(row, PostgresError)]
+    problems = [str(row) for row in found if isinstance(row, PostgresError)]
+    if problems:
+        raise RunbookError(
+            f"no marker in {len(problems)} of {len(wanted)} databases: {'; '.join(problems)}",
+            markers=markers,
+            changed=bool(markers) and not context.check_mode,
+        )
+    return {"changed": True, "markers": markers}
+
+
 def write(session: Session, source: str) -> Marker:
     """Write a marker and return it; ``session`` must be one that may write. Makes schema and table when missing.
 
     Raises InputError for an empty or long source, PostgresError where a right is lacking: it names the GRANT.
     """
-    text = source.strip()
-    if not 0 < len(text) <= LONGEST_SOURCE:
-        raise InputError(f"the source of a marker has {len(text)} characters; it needs 1 to {LONGEST_SOURCE}")
+    text = _text(source)
     try:
         _make(session)
-        rows = session.rows(f"INSERT INTO {_NAME} (source) VALUES (%s) RETURNING id, marked_at, source", [text])
-        session.rows(f"DELETE FROM {_NAME} WHERE id <= %s", [rows[0][0] - KEPT])
+        rows = session.rows(_INSERT, [text])
+        session.rows(_TRIM, [rows[0][0] - KEPT])
     except PostgresError as error:
         if error.kind != "permission":
             raise
@@ -76,14 +112,14 @@ def newest(session: Session) -> Marker | None:
     if not exists(session):
         return None
     try:
-        rows = session.rows(f"SELECT id, marked_at, source FROM {_NAME} ORDER BY id DESC LIMIT 1")
+        rows = session.rows(_NEWEST)
     except PostgresError as error:
         if error.kind != "permission":
             raise
         raise PostgresError(
             "permission",
             f"{session.user} may not read the markers in {session.where}. As their owner: GRANT USAGE ON SCHEMA "
-            f"{SCHEMA} TO {session.user}; GRANT SELECT ON {_NAME} TO {session.user};",
+            f"{SCHEMA} TO {session.user}; GRANT SELECT ON {SCHEMA}.{TABLE} TO {session.user};",
         ) from error
     return Marker(*rows[0]) if rows else None
 
@@ -93,14 +129,21 @@ def exists(session: Session) -> bool:
     return bool(session.rows(_EXISTS, [SCHEMA, SCHEMA, TABLE])[0][1])
 
 
+def _text(source: str) -> str:
+    text = source.strip()
+    if not 0 < len(text) <= LONGEST_SOURCE:
+        raise InputError(f"the source of a marker has {len(text)} characters; it needs 1 to {LONGEST_SOURCE}")
+    return text
+
+
 def _make(session: Session) -> None:
     # IF NOT EXISTS asks for the right to create even where nothing is to be created, so it is looked first.
     schemas, tables = session.rows(_EXISTS, [SCHEMA, SCHEMA, TABLE])[0]
     try:
         if not schemas:
-            session.rows(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            session.rows(_CREATE[0])
         if not tables:
-            session.rows(f"CREATE TABLE IF NOT EXISTS {_NAME} ({_COLUMNS})")
+            session.rows(_CREATE[1])
     except PostgresError:
         if not exists(session):  # somebody else may have made it at the same moment
             raise
@@ -112,7 +155,7 @@ def _not_allowed(session: Session) -> PostgresError:
     if exists(session):
         rights = (
             f"As its owner: GRANT USAGE ON SCHEMA {SCHEMA} TO {user}; "
-            f"GRANT SELECT, INSERT, DELETE ON {_NAME} TO {user};"
+            f"GRANT SELECT, INSERT, DELETE ON {SCHEMA}.{TABLE} TO {user};"
         )
     else:
         rights = f"As the owner of the database: GRANT CREATE ON DATABASE {database} TO {user};"
