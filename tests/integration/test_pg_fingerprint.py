@@ -120,7 +120,7 @@ def test_rows_that_are_hidden_are_an_error(throwaway: Throwaway, database: Any) 
     throwaway.run("DROP ROLE IF EXISTS narrow", "CREATE ROLE narrow LOGIN PASSWORD 'narrow-one'")
     database("GRANT USAGE ON SCHEMA cases TO narrow", "GRANT SELECT ON ALL TABLES IN SCHEMA public, cases TO narrow")
     database("ALTER TABLE quiet ENABLE ROW LEVEL SECURITY")
-    with session(throwaway, user="narrow", password="narrow-one") as opened, pytest.raises(PostgresError) as error:  # noqa: S106
+    with session(throwaway, user="narrow", password="narrow-one") as opened, pytest.raises(PostgresError) as error:
         pg_fingerprint.fingerprint(opened, Deadline(30, Clock()))
     assert "row-level security" in str(error.value)
     database("DROP OWNED BY narrow", "DROP ROLE narrow")
