@@ -48,7 +48,7 @@ def variables(paths: Paths) -> dict[str, str]:
         known["HAFNIUM_TLS_ADDRESS"] = address("ingress_tls")
     engine = java.recorded(paths)
     if engine:
-        known |= {"JAVA": str(engine), "KAFKA_LIBS": f"{jars.libs()}/*"}
+        known |= {"JAVA": str(engine), "KAFKA_LIBS": f"{jars.KAFKA.libs()}/*"}
     with suppress(postgres.MissingPostgres):
         known["PSQL"] = str(postgres.wheel_bin() / "psql")
     return known

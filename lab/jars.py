@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the sre.runbooks developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Kafka's jars: pinned with their checksums in kafka.lock, downloaded once, kept in the cache.
+"""Jars of the lab's Java programs: pinned with their checksums in a lock file, downloaded once, kept in the cache.
 
-``python -m lab.jars`` resolves the version below anew and rewrites the lock file.
+``python -m lab.jars NAME`` resolves the version of a bundle below anew and rewrites its lock file.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import ssl
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,18 +33,6 @@ if TYPE_CHECKING:
 
     Follow = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
-VERSION = "4.3.1"
-LOCK = Path(__file__).parent / "kafka.lock"
-_ROOTS = (
-    f"org.apache.kafka:kafka_2.13:{VERSION}",
-    f"org.apache.kafka:kafka-tools:{VERSION}",
-    "org.slf4j:slf4j-simple:1.7.36",
-)
-# Kafka Connect with its web server is half of the download, and neither the broker nor the group command loads it.
-_UNUSED = re.compile(
-    r"org\.apache\.kafka:connect-|org\.(glassfish|eclipse\.jetty|codehaus\.plexus|javassist|apache\.maven)|jakarta\.|javax\."
-    r"|com\.sun\.activation|io\.(swagger|github\.classgraph)|.*:(scala-reflect|jackson-(jakarta|module)-)"
-)
 _SYSTEM_CAS = (
     os.environ.get("SSL_CERT_FILE"),
     ssl.get_default_verify_paths().cafile,
@@ -66,7 +55,7 @@ class Jar:
     sha256: str
     classifier: str = ""
     packaging: str = "jar"
-    pinned_in: str = LOCK.name
+    pinned_in: str = ""
 
     @property
     def file_name(self) -> str:
@@ -84,7 +73,99 @@ class Jar:
             return False
 
 
-def parse(lock: str) -> list[Jar]:
+@dataclass(frozen=True)
+class Bundle:
+    """A Java program with everything it loads. ``roots`` bring what they depend on; what is ``alone`` does not.
+
+    ``unused`` matches coordinates of dependencies that the lab never loads.
+    """
+
+    name: str
+    version: str
+    roots: tuple[str, ...]
+    alone: tuple[str, ...] = ()
+    unused: str = "$."
+
+    @property
+    def lock(self) -> Path:
+        return Path(__file__).parent / f"{self.name.lower()}.lock"
+
+    def libs(self) -> Path:
+        """The folder with exactly the jars of the lock file (made by ``ensure``)."""
+        digest = hashlib.sha256(self.lock.read_bytes()).hexdigest()[:12]
+        return cache_folder(self.name.lower(), self.version) / f"libs-{digest}"
+
+    def ensure(self) -> Path:
+        """The folder with all jars, each checked when it was downloaded; downloads what is missing. LabError."""
+        folder = self.libs()
+        if folder.is_dir():
+            return folder
+        jars = parse(self.lock.read_text(encoding="utf-8"), self.lock.name)
+        draft = folder.with_name(f"{folder.name}.partial")
+        try:
+            draft.mkdir(parents=True, exist_ok=True)
+            missing = [jar for jar in jars if not jar.matches(draft / jar.file_name)]
+            if missing:
+                _download(f"{self.name} {self.version}", missing, draft)
+            shutil.rmtree(draft / "m2", ignore_errors=True)
+            draft.replace(folder)
+        except OSError as error:
+            raise LabError(
+                f"{self.name} {self.version} cannot be kept in {folder.parent}: {error.strerror}; "
+                "free space or set XDG_CACHE_HOME"
+            ) from None
+        return folder
+
+    def update_lock(self) -> None:
+        """Resolve the roots, download everything and write the lock file."""
+        context = maven(cache_folder(self.name.lower(), self.version) / "m2")
+        root, nodes = context.resolver.get_dependency_list([context.create_dependency(text) for text in self.roots])
+        found = [node.dep.artifact for node in (*root.children, *nodes)]
+        found += [context.create_dependency(text).artifact for text in self.alone]
+        lines = []
+        for artifact in found:
+            name = f"{artifact.groupId}:{artifact.artifactId}:{artifact.version}"
+            if not re.match(self.unused, name):
+                content = artifact.resolve().read_bytes()
+                lines.append(f"{hashlib.sha256(content).hexdigest()} {len(content):>9} {name}\n")
+        header = (
+            f"# Jars of the lab's {self.name}: sha256, size in bytes, coordinates. "
+            f"Written by `python -m lab.jars {self.name.lower()}`.\n"
+        )
+        self.lock.write_text(header + "".join(sorted(lines, key=lambda line: line.split()[2])), encoding="utf-8")
+        say(f"{self.lock.name}: {len(lines)} jars")
+
+
+KAFKA = Bundle(
+    "Kafka",
+    "4.3.1",
+    ("org.apache.kafka:kafka_2.13:4.3.1", "org.apache.kafka:kafka-tools:4.3.1", "org.slf4j:slf4j-simple:1.7.36"),
+    # Kafka Connect with its web server is half of the download, and neither the broker nor the group command loads it.
+    unused=(
+        r"org\.apache\.kafka:connect-|org\.(glassfish|eclipse\.jetty|codehaus\.plexus|javassist|apache\.maven)|jakarta\."
+        r"|javax\.|com\.sun\.activation|io\.(swagger|github\.classgraph)|.*:(scala-reflect|jackson-(jakarta|module)-)"
+    ),
+)
+# The newest Flyway whose command line can be had whole: later ones need parts that Maven Central does not have.
+FLYWAY = Bundle(
+    "Flyway",
+    "12.5.0",
+    (
+        "org.flywaydb:flyway-core:12.5.0",
+        "org.flywaydb:flyway-database-postgresql:12.5.0",
+        "org.fusesource.jansi:jansi:1.18",
+        "org.postgresql:postgresql:42.7.14",
+        "tools.jackson.core:jackson-databind:3.1.1",
+        "tools.jackson.dataformat:jackson-dataformat-toml:3.1.1",
+        "tools.jackson.dataformat:jackson-dataformat-xml:3.1.1",
+    ),
+    alone=("org.flywaydb:flyway-commandline:12.5.0",),  # it depends on the drivers of every database there is
+    unused=r"org\.checkerframework|org\.projectlombok|org\.jetbrains",
+)
+BUNDLES = {bundle.name.lower(): bundle for bundle in (KAFKA, FLYWAY)}
+
+
+def parse(lock: str, name: str) -> list[Jar]:
     """The jars of a lock file: ``sha256 size group:artifact:version`` a line. LabError names a bad line."""
     jars = []
     for number, line in enumerate(lock.splitlines(), start=1):
@@ -92,43 +173,15 @@ def parse(lock: str) -> list[Jar]:
             continue
         found = re.fullmatch(r"([0-9a-f]{64}) +(\d+) ([^:\s]+):([^:\s]+):([^:\s]+)", line)
         if not found:
-            raise LabError(
-                f"{LOCK.name} line {number}: expected `sha256 size group:artifact:version`, found {line[:60]!r}"
-            )
-        jars.append(Jar(found[3], found[4], found[5], int(found[2]), found[1]))
+            raise LabError(f"{name} line {number}: expected `sha256 size group:artifact:version`, found {line[:60]!r}")
+        jars.append(Jar(found[3], found[4], found[5], int(found[2]), found[1], pinned_in=name))
     return jars
 
 
-def libs() -> Path:
-    """The folder with exactly the jars of the lock file (made by ``ensure``)."""
-    return cache_folder("kafka", VERSION) / f"libs-{hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]}"
-
-
-def ensure() -> Path:
-    """The folder with all jars, each checked when it was downloaded; downloads what is missing. LabError."""
-    folder = libs()
-    if folder.is_dir():
-        return folder
-    jars = parse(LOCK.read_text(encoding="utf-8"))
-    draft = folder.with_name(f"{folder.name}.partial")
-    try:
-        draft.mkdir(parents=True, exist_ok=True)
-        missing = [jar for jar in jars if not jar.matches(draft / jar.file_name)]
-        if missing:
-            _download(missing, draft)
-        shutil.rmtree(draft / "m2", ignore_errors=True)
-        draft.replace(folder)
-    except OSError as error:
-        raise LabError(
-            f"Kafka {VERSION} cannot be kept in {folder.parent}: {error.strerror}; free space or set XDG_CACHE_HOME"
-        ) from None
-    return folder
-
-
-def _download(jars: list[Jar], folder: Path) -> None:
+def _download(what: str, jars: list[Jar], folder: Path) -> None:
     total = sum(jar.size for jar in jars)
-    say(f"downloading Kafka {VERSION}: {len(jars)} jars, {total / 1e6:.0f} MB, kept in {folder.parent}")
-    progress = Download(f"Kafka {VERSION}", total)
+    say(f"downloading {what}: {len(jars)} jars, {total / 1e6:.0f} MB, kept in {folder.parent}")
+    progress = Download(what, total)
 
     @contextmanager
     def follow(_name: str, _size: int) -> Iterator[Callable[[int], None]]:
@@ -196,20 +249,6 @@ def maven(repository: Path, follow: Follow | None = None) -> MavenContext:
     return MavenContext(PythonResolver(progress_callback=follow), repo_cache=repository, timeout=_STALL_SECONDS)
 
 
-def update_lock() -> None:
-    """Resolve the roots, download everything and write the lock file."""
-    context = maven(cache_folder("kafka", VERSION) / "m2")
-    root, nodes = context.resolver.get_dependency_list([context.create_dependency(text) for text in _ROOTS])
-    lines = []
-    for artifact in (node.dep.artifact for node in (*root.children, *nodes)):
-        name = f"{artifact.groupId}:{artifact.artifactId}:{artifact.version}"
-        if not _UNUSED.match(name):
-            content = artifact.resolve().read_bytes()
-            lines.append(f"{hashlib.sha256(content).hexdigest()} {len(content):>9} {name}\n")
-    header = "# Jars of the lab's Kafka: sha256, size in bytes, coordinates. Written by `python -m lab.jars`.\n"
-    LOCK.write_text(header + "".join(sorted(lines, key=lambda line: line.split()[2])), encoding="utf-8")
-    say(f"{LOCK.name}: {len(lines)} jars")
-
-
 if __name__ == "__main__":
-    update_lock()
+    for each in sys.argv[1:] or BUNDLES:
+        BUNDLES[each].update_lock()

@@ -97,7 +97,7 @@ def command(paths: Paths, java: Path, libs: Path) -> list[str]:
 
 def ensure(paths: Paths, java: Path) -> Path:
     """Jars, configuration and a formatted log folder; the folder of the jars. LabError."""
-    libs = jars.ensure()
+    libs = jars.KAFKA.ensure()
     write_private(properties_file(paths), properties_text(properties(paths)))
     formatted = paths.kafka / "formatted"
     if not formatted.exists():

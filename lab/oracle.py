@@ -21,7 +21,7 @@ def consumer_groups_command(args: Sequence[str]) -> list[str]:
     java_path = java.recorded(paths()) or java.ensure(paths())
     quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
     server = [] if "--bootstrap-server" in args else ["--bootstrap-server", address("kafka")]
-    return [str(java_path), *java.QUICK_START, quiet, "-cp", f"{jars.ensure()}/*", _CLASS, *server, *args]
+    return [str(java_path), *java.QUICK_START, quiet, "-cp", f"{jars.KAFKA.ensure()}/*", _CLASS, *server, *args]
 
 
 def consumer_groups(args: Sequence[str], seconds: float = 60) -> str:

@@ -187,7 +187,7 @@ def test_share_group_is_unverified(scene: Scene) -> None:
     consumer = "org.apache.kafka.tools.consumer.ConsoleShareConsumer"
     arguments = ["--bootstrap-server", scene.servers, "--topic", topic, "--group", name]
     quiet = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error"
-    command = [str(java_path), *java.QUICK_START, quiet, "-cp", f"{jars.ensure()}/*", consumer, *arguments]
+    command = [str(java_path), *java.QUICK_START, quiet, "-cp", f"{jars.KAFKA.ensure()}/*", consumer, *arguments]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             control.wait_until(lambda: name in scene.do(scenes.groups), 60, f"share group {name}")

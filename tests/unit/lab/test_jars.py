@@ -15,6 +15,7 @@ from lab import jars
 from lab.layout import LabError
 
 CONTENT = b"a jar"
+BUNDLE = jars.KAFKA
 JAR = jars.Jar("org.example", "thing", "1.0", len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
 
 
@@ -27,10 +28,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache whose lock file pins one small jar."""
     lock = tmp_path / "kafka.lock"
     lock.write_text(lock_of(JAR))
-    monkeypatch.setattr(jars, "LOCK", lock)
+    monkeypatch.setattr(jars.Bundle, "lock", lock)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(jars, "_TRIES", 1)
-    return jars.libs().with_name(f"{jars.libs().name}.partial")
+    return BUNDLE.libs().with_name(f"{BUNDLE.libs().name}.partial")
 
 
 def serve(monkeypatch: pytest.MonkeyPatch, resolve: Callable[[], Path]) -> None:
@@ -42,9 +43,22 @@ def serve(monkeypatch: pytest.MonkeyPatch, resolve: Callable[[], Path]) -> None:
 
 
 def test_the_lock_file_pins_the_broker_and_the_group_command() -> None:
-    pinned = jars.parse(jars.LOCK.read_text())
+    pinned = jars.parse(jars.KAFKA.lock.read_text(), jars.KAFKA.lock.name)
     assert {"kafka_2.13", "kafka-tools", "kafka-clients"} <= {jar.artifact for jar in pinned}
-    assert {jar.version for jar in pinned if jar.group == "org.apache.kafka"} == {jars.VERSION}
+    assert {jar.version for jar in pinned if jar.group == "org.apache.kafka"} == {jars.KAFKA.version}
+
+
+def test_the_lock_file_pins_flyway_with_its_command_line() -> None:
+    pinned = jars.parse(jars.FLYWAY.lock.read_text(), jars.FLYWAY.lock.name)
+    assert {"flyway-core", "flyway-commandline", "flyway-database-postgresql", "postgresql"} <= {
+        jar.artifact for jar in pinned
+    }
+    assert {jar.version for jar in pinned if jar.group == "org.flywaydb"} == {jars.FLYWAY.version}
+
+
+@pytest.mark.parametrize("bundle", jars.BUNDLES.values(), ids=list(jars.BUNDLES))
+def test_every_line_of_a_lock_file_is_another_jar(bundle: jars.Bundle) -> None:
+    pinned = jars.parse(bundle.lock.read_text(), bundle.lock.name)
     assert len({jar.file_name for jar in pinned}) == len(pinned)
     assert all(jar.size > 0 for jar in pinned)
 
@@ -52,7 +66,7 @@ def test_the_lock_file_pins_the_broker_and_the_group_command() -> None:
 @pytest.mark.parametrize("line", ["abc 1 a:b:c", "f" * 64 + " x a:b:c", "f" * 64 + " 1 a:b", "nonsense"])
 def test_a_bad_line_of_the_lock_file_is_named(line: str) -> None:
     with pytest.raises(LabError, match="line 2: expected"):
-        jars.parse(f"# comment\n{line}\n")
+        jars.parse(f"# comment\n{line}\n", "kafka.lock")
 
 
 @pytest.mark.parametrize(("content", "same"), [(CONTENT, True), (b"a j4r", False), (b"a ja", False), (None, False)])
@@ -72,9 +86,9 @@ def test_a_download_is_checked_and_then_kept(cache: Path, tmp_path: Path, monkey
         return path
 
     serve(monkeypatch, resolve)
-    assert (jars.ensure() / JAR.file_name).read_bytes() == CONTENT
+    assert (BUNDLE.ensure() / JAR.file_name).read_bytes() == CONTENT
     serve(monkeypatch, lambda: pytest.fail("downloaded twice"))
-    assert jars.ensure() == jars.libs()
+    assert BUNDLE.ensure() == BUNDLE.libs()
     assert not cache.exists()
 
 
@@ -82,7 +96,7 @@ def test_what_was_downloaded_before_an_interruption_is_used(cache: Path, monkeyp
     cache.mkdir(parents=True)
     (cache / JAR.file_name).write_bytes(CONTENT)
     serve(monkeypatch, lambda: pytest.fail("downloaded again"))
-    assert (jars.ensure() / JAR.file_name).read_bytes() == CONTENT
+    assert (BUNDLE.ensure() / JAR.file_name).read_bytes() == CONTENT
 
 
 def test_another_file_than_the_pinned_one_is_refused(
@@ -95,8 +109,8 @@ def test_another_file_than_the_pinned_one_is_refused(
 
     serve(monkeypatch, resolve)
     with pytest.raises(LabError, match=r"thing-1.0.jar is not the file that kafka.lock pins"):
-        jars.ensure()
-    assert not jars.libs().exists()
+        BUNDLE.ensure()
+    assert not BUNDLE.libs().exists()
 
 
 @pytest.mark.parametrize(
@@ -119,5 +133,5 @@ def test_a_failed_download_says_what_to_do(
 
     serve(monkeypatch, resolve)
     with pytest.raises(LabError, match=message):
-        jars.ensure()
-    assert not jars.libs().exists()
+        BUNDLE.ensure()
+    assert not BUNDLE.libs().exists()
