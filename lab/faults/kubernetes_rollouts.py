@@ -93,8 +93,8 @@ def _relieve() -> None:
 
 def _fill_quota() -> None:
     """No pod more than there is, and a Deployment that wants two more; its autoscaler too, which would take them back."""
-    used = client().call("GET", _QUOTA, "quota of hafnium")["status"]["used"]["pods"]
-    merge(_QUOTA, "quota of hafnium", {"spec": {"hard": {"pods": used}}})
+    control.wait_until(_counted, SHOWN_SECONDS, "every pod of hafnium counted by its quota, and none that ends")
+    merge(_QUOTA, "quota of hafnium", {"spec": {"hard": {"pods": str(len(_all_pods()))}}})
     path = f"/apis/apps/v1/namespaces/{hafnium.NAMESPACE}/deployments/signals-service"
     merge(_SIGNALS_HPA, "signals-service-hpa", {"spec": {"minReplicas": 4}})
     merge(path, "signals-service", {"spec": {"replicas": 4}})
@@ -104,6 +104,20 @@ def _fill_quota() -> None:
         return any(each["type"] == "ReplicaFailure" and "exceeded quota" in each["message"] for each in conditions)
 
     control.wait_until(refused, SHOWN_SECONDS, "signals-service refused by the quota")
+
+
+def _all_pods() -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client().call(
+        "GET", f"/api/v1/namespaces/{hafnium.NAMESPACE}/pods", "pods of hafnium"
+    )["items"]
+    return found
+
+
+def _counted() -> bool:
+    """Pods that end are counted for a while, and would leave room for the new ones."""
+    found = _all_pods()
+    used = client().call("GET", _QUOTA, "quota of hafnium")["status"]["used"]["pods"]
+    return int(used) == len(found) and not any(pod["metadata"].get("deletionTimestamp") for pod in found)
 
 
 def _free_quota() -> None:
