@@ -23,14 +23,20 @@ GROUPS: dict[str, list[str]] = yaml.safe_load((collection_copy.ROOT / "meta" / "
 ]
 CA = "/nowhere/ca-of-the-play.pem"
 URL = "http://127.0.0.1:{port}"
+MANIFEST = str(collection_copy.ROOT / "tests" / "fixtures" / "recovery" / "manifest.json")
 # What each module needs besides the options of its group.
 TASKS: dict[str, dict[str, dict[str, Any]]] = {
+    "postgresql": {
+        "pg_marker": {},
+        "recovery_verify": {"manifest_path": MANIFEST},
+    },
     "kafka": {"kafka_lag": {"groups": ["orders"]}, "kafka_status": {}},
     "http_client": {
         "backoffice_e2e": {"backoffice_url": URL, "gateway_url": URL, "account_id": "a", "symbol": "BTC_USDT"},
         "backoffice_gateway": {"url": URL},
         "backoffice_stats": {"url": URL, "account_id": "a"},
         "http_probe": {"requests": [{"id": "one", "url": URL}]},
+        "recovery_history": {"system": "shop", "url": URL},
     },
     "kubernetes": {
         "hpa_limits": {"target": "web", "max_replicas": 20},
@@ -124,6 +130,19 @@ def test_kubernetes(path: str, closed_port: int, collections: Path, tmp_path: Pa
         assert "space-of-the-play" in shown, module
         assert token not in shown, module
         assert results[module].get("failed") or results[module]["verdict"] == "unverified", module
+
+
+@pytest.mark.parametrize("path", ["true", "false"])
+def test_postgresql(path: str, closed_port: int, collections: Path, tmp_path: Path) -> None:
+    """The server of the play; its password is used, and never shown."""
+    login = {"login_host": "127.0.0.1", "login_port": closed_port, "login_db": "of_the_play"}
+    secret = {"login_user": "user", "login_password": "password-of-the-play"}
+    results = run("postgresql", login | secret, closed_port, path, collections, tmp_path)
+    for module in GROUPS["postgresql"]:
+        shown = json.dumps(results[module])
+        assert f"127.0.0.1:{closed_port}/of_the_play" in shown, module
+        assert "password-of-the-play" not in shown, module
+        assert results[module].get("failed") or results[module]["verdict"] != "pass", module
 
 
 def test_every_module_of_a_connection_group_is_tried() -> None:
