@@ -16,11 +16,12 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 MAP: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "runbook_map.yml").read_text(encoding="utf-8"))
 STEPS = [(system, step) for system, entry in MAP.items() for step in entry["steps"]]
-NUMBERS = {"backoffice": [*range(1, 30), 202], "hafnium": [*range(30, 74)]}
+NUMBERS = {"backoffice": [*range(1, 30), 202], "hafnium": [*range(30, 74)], "ecommerce": [*range(74, 130), 204]}
 # How the lines of a runbook begin that ask for something.
 ASKS = {
     "backoffice": r"- |export |\s+\S|\S*scripts/|BACKOFFICE_JWT=",
     "hafnium": r"\d\. |\| \w|kubectl |curl |for |\s+curl|rpk |\./gradlew|psql |SELECT |WHERE |\*\*Symptoms",
+    "ecommerce": r"\s*- |\d\. |\| \w|\s+(docker|SELECT|FROM|ORDER|\./)",
 }
 # Lines of a runbook that ask for nothing: its purpose, labels of the following block, fences.
 ASKS_FOR_NOTHING = {
@@ -29,6 +30,19 @@ ASKS_FOR_NOTHING = {
         "JWT_HS256_SECRET + BACKOFFICE_ACCOUNT_ID.",
     ),
     "hafnium": ("| Role | Contact |",),
+    "ecommerce": (
+        "Audience: ",
+        "Objective: ",
+        "Scope: ",
+        "**Topology**",
+        "**Critical Dependencies**",
+        "**Golden Signals**",
+        "**Metrics**",
+        "**Logs**",
+        "**Health Checks**",
+        "Key calculations:",
+        "| Alert | Detection Hint |",
+    ),
 }
 
 
