@@ -180,6 +180,7 @@ def _evidence(task: Event, result: Mapping[str, Any]) -> dict[str, Any]:
         "msg": result.get("msg", ""),
         "checks": sorted(result.get("checks", []), key=lambda check: RANK[check["status"]]),
         "findings": [{**item, "commands": []} for item in result.get("findings", [])],
+        **({"capture": result["capture"]} if result.get("capture") is not None else {}),
     }
 
 

@@ -213,6 +213,10 @@ PAGE = """\
 {%- if item.checks %}
 {{ check_rows(item.checks, "") }}
 {%- endif %}
+{%- if item.capture is defined %}
+<p class="soft">What was captured:</p>
+{{ item.capture | plan }}
+{%- endif %}
 </details>
 {%- endfor %}
 </section>

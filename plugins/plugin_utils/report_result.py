@@ -144,4 +144,5 @@ _KEYS: dict[str, Pick] = {
     "notes": _lines,
     "settings": _rows(_setting),
     "plan": bounded,
+    "capture": bounded,
 }

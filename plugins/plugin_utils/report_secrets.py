@@ -29,7 +29,8 @@ _OWN_WORDS = frozenset(
         """pass fail unverified ok changed failed ignored skipped unreachable seen inferred read change destroy
         event time host task action status duration_ms check_mode delegated_to result items name hosts play recap run
         verdict procedure system msg checks findings accepted notes settings plan id title observed expected hint
-        runbook reason owner until cause confidence evidence affects next playbook args effect value source""",
+        runbook reason owner until cause confidence evidence affects next playbook args effect value source
+        capture""",
     )
 )
 _CREDENTIAL = re.compile(r"(?i)^(?:bearer|basic|token)\s+(\S+)$")

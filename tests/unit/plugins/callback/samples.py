@@ -218,6 +218,16 @@ def changed() -> list[Event]:
     return log.end(**{"bo-eu": {"ok": 3, "changed": 1, "failures": 1, "rescued": 1}})
 
 
+def captured() -> list[Event]:
+    log = Log("sre.runbooks.ecommerce.database_degradation").add("play", name="E-commerce, degradation")
+    rows = [check("long_queries.order_db", "fail", observed="1 query for 412 s")]
+    sessions = [{"pid": 4711, "state": "active", "query": "SELECT <b>count</b> FROM orders WHERE email = ?"}]
+    result = {"verdict": "fail", "checks": rows, "capture": [{"name": "order_db", "sessions": sessions}]}
+    log.task("shop", "5.4 Capture", "sre.runbooks.pg_activity", "ok", result)
+    log.verdict("shop", "ecommerce.database_degradation", rows)
+    return log.end(shop={"failures": 1})
+
+
 def nothing_verified() -> list[Event]:
     log = Log("site.yml").add("play", name="Something else")
     log.task("web-1", "Install a package", "ansible.builtin.apt")
@@ -252,6 +262,7 @@ ALL = {
         long_texts,
         check_mode,
         changed,
+        captured,
         nothing_verified,
         no_hosts,
         unreachable,

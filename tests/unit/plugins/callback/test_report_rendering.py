@@ -208,6 +208,13 @@ def test_page_tells_the_verdict_the_checks_and_the_next_command() -> None:
     assert words.index("Check of stats.fresh") < words.index("Check of replay.slo") < words.index("Check of positions")
 
 
+def test_what_was_captured_is_kept_and_shown() -> None:
+    report = report_of("captured")
+    (evidence,) = report["evidence"]
+    assert evidence["capture"][0]["sessions"][0]["pid"] == 4711
+    assert "SELECT <b>count</b> FROM orders" in Page(report_html.render(report)).words
+
+
 def test_page_of_check_mode_says_so() -> None:
     words = Page(report_html.render(report_of("check_mode"))).words
     assert "Check mode: nothing was changed." in words

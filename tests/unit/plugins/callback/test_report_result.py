@@ -49,7 +49,19 @@ def test_an_unknown_status_is_unverified(value: Any) -> None:
 
 @pytest.mark.parametrize("value", ["text", 5, {"a": 1}, [1, None, "x"], None])
 def test_a_result_of_another_shape_does_no_harm(value: Any) -> None:
-    keys = ("verdict", "procedure", "msg", "changed", "checks", "findings", "accepted", "notes", "settings", "plan")
+    keys = (
+        "verdict",
+        "procedure",
+        "msg",
+        "changed",
+        "checks",
+        "findings",
+        "accepted",
+        "notes",
+        "settings",
+        "plan",
+        "capture",
+    )
     picked = report_result.pick(dict.fromkeys(keys, value))
     json.dumps(picked)
 
