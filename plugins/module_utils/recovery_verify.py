@@ -10,8 +10,10 @@ Then the whole content is compared. Sessions cannot write.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import decimal
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,13 +28,14 @@ from .errors import DeadlineError, InputError
 from .operation import Context
 from .pg_fingerprint import Depth, Fingerprint
 from .pg_marker import Marker
-from .postgres import PostgresError, Session
+from .postgres import MOST_ROWS, PostgresError, Session
 from .redact import observed
 from .text import json_safe, shorten
 
 MOST_QUERIES = 100
 MOST_TOLD = 20
 RUNBOOK = "Recovery"
+COMPARISONS = ("equal", "contained_in", "at_most")
 
 SPEC = databases.spec().merge(
     ArgumentSpec(
@@ -47,7 +50,11 @@ SPEC = databases.spec().merge(
                     "database": {"type": "str", "required": True},
                     "query": {"type": "str", "required": True},
                     "expected": {"type": "raw", "default": True},
+                    "compare": {"type": "str", "choices": list(COMPARISONS)},
+                    "other_database": {"type": "str"},
+                    "other_query": {"type": "str"},
                 },
+                "required_together": [("compare", "other_database", "other_query")],
             },
             "runbook": {"type": "str", "default": RUNBOOK},
             "timeout": {"type": "float", "default": 3600.0},
@@ -58,38 +65,40 @@ SPEC = databases.spec().merge(
 
 @dataclass(frozen=True)
 class Query:
-    """One question of the application: what its first column of its first row must be."""
+    """One question of the application.
+
+    What its first column of its first row must be, or how it compares with what ``other``, a query of any database, gives.
+    """
 
     name: str
     database: str
     statement: str
-    expected: Any
+    expected: Any = None
+    compare: str | None = None
+    other: Query | None = None
 
 
 @dataclass
 class Answer:
-    """What a query gave; ``error`` when it gave nothing."""
+    """The first column of what a query gave; ``error`` when it gave nothing."""
 
-    query: Query
-    value: Any = None
-    rows: int = 0
+    values: list[Any] = field(default_factory=list)
     error: PostgresError | None = None
 
     @property
-    def right(self) -> bool:
-        return self.error is None and self.rows > 0 and matches(self.value, self.query.expected)
+    def cut(self) -> bool:
+        return len(self.values) >= MOST_ROWS
 
 
 @dataclass
 class Seen:
-    """What was found in one restored database. ``passed_at`` is when its last query passed, in seconds since 1970."""
+    """What was found in one restored database. ``asked_at``: when its last query was answered, seconds since 1970."""
 
-    answers: list[Answer] = field(default_factory=list)
-    passed_at: float | None = None
+    answers: dict[Query, Answer]
+    asked_at: float
     content: Fingerprint | None = None
     content_problem: str = ""
     marker: Marker | None = None
-    marker_problem: str = ""
 
 
 def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -99,7 +108,8 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     manifest = _manifest(Path(params["manifest_path"]), [database.name for database in wanted])
 
     def look(session: Session, database: Database) -> Seen:
-        own = [query for query in queries if query.database == database.name]
+        sides = [side for query in queries for side in (query, query.other) if side]
+        own = [side for side in sides if side.database == database.name]
         return _look(session, own, manifest[database.name], context)
 
     found = databases.each(wanted, params, context, look)
@@ -110,14 +120,13 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     for row in rows:
         row.runbook = params["runbook"]
     result = checks.report(rows)
-    passed = [seen.passed_at for seen in found if isinstance(seen, Seen) and seen.passed_at is not None]
-    green = result["verdict"] == PASS and bool(passed)
+    asked = [seen.asked_at for seen in found if isinstance(seen, Seen)]
     markers = [
         {"name": database.name, **(seen.marker.as_dict() if seen.marker else {"id": None, "written_at": None})}
         for database, seen in zip(wanted, found, strict=True)
         if isinstance(seen, Seen)
     ]
-    return {**result, "verified_at": _iso(max(passed)) if green else None, "markers": markers}
+    return {**result, "verified_at": _iso(max(asked)) if result["verdict"] == PASS else None, "markers": markers}
 
 
 def matches(found: Any, expected: Any) -> bool:
@@ -137,25 +146,34 @@ def matches(found: Any, expected: Any) -> bool:
 def _queries(items: list[dict[str, Any]], names: set[str]) -> list[Query]:
     if len(items) > MOST_QUERIES:
         raise InputError(f"queries has {len(items)} items; at most {MOST_QUERIES} are asked", option="queries")
-    queries = [Query(item["name"], item["database"], _one(item), item["expected"]) for item in items]
+    queries = [_query(item) for item in items]
     twice = sorted({query.name for query in queries if [other.name for other in queries].count(query.name) > 1})
     if twice:
         raise InputError(f"queries has {', '.join(twice)} twice: each needs a name of its own", option="queries")
-    strangers = sorted({query.database for query in queries} - names)
-    if strangers:
+    asked = {side.database for query in queries for side in (query, query.other) if side}
+    if asked - names:
         raise InputError(
-            f"queries names the database {', '.join(strangers)}, which databases does not have: {', '.join(sorted(names))}",
+            f"queries names the database {', '.join(sorted(asked - names))}, which databases does not have: "
+            f"{', '.join(sorted(names))}",
             option="queries",
         )
     return queries
 
 
-def _one(item: Mapping[str, Any]) -> str:
+def _query(item: Mapping[str, Any]) -> Query:
+    own = (item["name"], item["database"], _one(item["name"], item["query"]))
+    if not item["compare"]:
+        return Query(*own, expected=json.dumps(json_safe(item["expected"])))
+    other = Query(item["name"], item["other_database"], _one(item["name"], item["other_query"]))
+    return Query(*own, compare=item["compare"], other=other)
+
+
+def _one(name: str, text: str) -> str:
     """A single statement: a second one could leave the session's promise not to write."""
-    statement = str(item["query"]).strip().rstrip(";").strip()
+    statement = text.strip().rstrip(";").strip()
     if not statement or ";" in statement:
         found = "is empty" if not statement else "has a semicolon in it"
-        raise InputError(f"the query {item['name']!r} {found}: give one statement", option="queries")
+        raise InputError(f"the query {name!r} {found}: give one statement", option="queries")
     return statement
 
 
@@ -176,13 +194,10 @@ def _manifest(path: Path, names: list[str]) -> dict[str, Fingerprint]:
 
 
 def _look(session: Session, queries: list[Query], expected: Fingerprint, context: Context) -> Seen:
-    seen = Seen(answers=[_ask(session, query) for query in queries])
-    if queries and all(answer.right for answer in seen.answers):
-        seen.passed_at = context.clock.now()
-    try:
+    answers = {query: _ask(session, query) for query in queries}
+    seen = Seen(answers, context.clock.now())
+    with contextlib.suppress(PostgresError):  # without the right to read it the loss is not known, and that is said
         seen.marker = pg_marker.newest(session)
-    except PostgresError as error:
-        seen.marker_problem = error.message
     try:
         seen.content = pg_fingerprint.fingerprint(session, context.deadline, _depth(expected))
     except (PostgresError, DeadlineError) as error:
@@ -192,10 +207,9 @@ def _look(session: Session, queries: list[Query], expected: Fingerprint, context
 
 def _ask(session: Session, query: Query) -> Answer:
     try:
-        rows = session.rows(query.statement)
+        return Answer([row[0] for row in session.rows(query.statement)])
     except PostgresError as error:
-        return Answer(query, error=error)
-    return Answer(query, rows[0][0] if rows else None, len(rows))
+        return Answer(error=error)
 
 
 def _depth(expected: Fingerprint) -> Depth:
@@ -280,25 +294,56 @@ def _application(queries: list[Query], found: list[Seen | PostgresError]) -> lis
     if not queries:
         hint = "Give queries that the application must be able to answer; without one no recovery is proven."
         return [Check("application", "Application-level check", UNVERIFIED, "none is given", "at least one", hint)]
-    answers = {answer.query.name: answer for seen in found if isinstance(seen, Seen) for answer in seen.answers}
-    return [_answered(query, answers.get(query.name)) for query in queries]
+    answers = {query: answer for seen in found if isinstance(seen, Seen) for query, answer in seen.answers.items()}
+    return [_answered(query, answers) for query in queries]
 
 
-def _answered(query: Query, answer: Answer | None) -> Check:
-    check = Check(
-        f"application.{query.name}", f"Application: {query.name}", UNVERIFIED, None, json_safe(query.expected)
-    )
+def _answered(query: Query, answers: Mapping[Query, Answer]) -> Check:
+    check = Check(f"application.{query.name}", f"Application: {query.name}", UNVERIFIED)
     check.hint = f"Asked in {query.database}: {shorten(' '.join(query.statement.split()), 300)}"
-    if answer is None:
-        check.observed = "the database could not be asked"
-    elif answer.error:
-        check.observed = answer.error.message
-        check.status = FAIL if answer.error.kind in ("schema", "statement") else UNVERIFIED
-    else:
-        check.status = status_of(answer.right)
-        value = json_safe(answer.value)
-        check.observed = (observed(value, 500) if isinstance(value, str) else value) if answer.rows else "no row"
+    sides = [answers.get(side) for side in (query, query.other) if side]
+    for answer in sides:
+        if answer is None:
+            check.observed = "a database could not be asked"
+            return check
+        if answer.error:
+            check.observed = answer.error.message
+            check.status = FAIL if answer.error.kind in ("schema", "statement") else UNVERIFIED
+            return check
+    mine, *other = [answer for answer in sides if answer]
+    if other:
+        right, check.observed, check.expected = compared(str(query.compare), mine.values, other[0].values)
+        check.status = UNVERIFIED if mine.cut or other[0].cut else status_of(right)
+        check.hint += f"; compared with {query.other.database}." if query.other else ""
+        return check
+    check.expected = json.loads(query.expected)
+    check.observed = _shown(mine.values[0]) if mine.values else "no row"
+    check.status = status_of(bool(mine.values) and matches(mine.values[0], check.expected))
     return check
+
+
+def compared(how: str, mine: list[Any], other: list[Any]) -> tuple[bool, str, str]:
+    """Whether two columns compare as they should, what was observed and what was expected. A column without a value fails."""
+    if how == "contained_in":
+        there = {str(json_safe(value)) for value in other}
+        lacking = [value for value in mine if str(json_safe(value)) not in there]
+        shown = ", ".join(str(_shown(value)) for value in lacking[:5])
+        observed_text = f"{len(lacking)} of {len(mine)} are not: {shown}" if lacking else f"all {len(mine)} are"
+        return bool(mine) and not lacking, observed_text, f"each among {len(other)} values"
+    if not mine or not other or mine[0] is None or other[0] is None:
+        return False, "no value to compare", how.replace("_", " ")
+    left, right = mine[0], other[0]
+    if how == "equal":
+        return matches(left, right), str(_shown(left)), str(_shown(right))
+    try:
+        return decimal.Decimal(str(left)) <= decimal.Decimal(str(right)), str(_shown(left)), f"at most {_shown(right)}"
+    except decimal.InvalidOperation:
+        return False, str(_shown(left)), f"numbers, at most {_shown(right)}"
+
+
+def _shown(value: Any) -> Any:
+    safe = json_safe(value)
+    return observed(safe, 500) if isinstance(safe, str) else safe
 
 
 def _iso(seconds: float) -> str:

@@ -55,6 +55,19 @@ options:
         description: The value that must come back. Numbers are compared as numbers, everything else as text.
         type: raw
         default: true
+      compare:
+        description:
+          - Compare with what O(queries[].other_query) gives instead of with O(queries[].expected), across databases.
+          - V(equal) and V(at_most) compare the first values. V(contained_in) asks that every value of the first column is
+            among those of the other, up to 10,000 of each. Limit the queries to a day or so where there are more.
+        type: str
+        choices: [equal, contained_in, at_most]
+      other_database:
+        description: Name of the item of O(databases) that O(queries[].other_query) is asked of.
+        type: str
+      other_query:
+        description: One statement.
+        type: str
   runbook:
     description: Section of the runbook that asks for this; it stands in each check.
     type: str
@@ -84,6 +97,12 @@ EXAMPLES = r"""
         query: >-
           SELECT NOT EXISTS (SELECT FROM orders o LEFT JOIN payment_transactions p ON p.order_id = o.id
           WHERE o.status = 'PAID' AND p.id IS NULL)
+      - name: every order was checked out
+        database: order
+        query: SELECT order_number FROM orders
+        compare: contained_in
+        other_database: customer
+        other_query: SELECT payload->>'orderNumber' FROM order_created_outbox
 """
 
 RETURN = r"""

@@ -363,3 +363,25 @@ def test_bad_arguments_of_the_history(given: dict[str, Any], words: str, tmp_pat
     result = run_module(recovery_history, capsys, **{"system": "shop", "directory": str(tmp_path), **given})
     assert result["failed"] is True
     assert words in result["msg"]
+
+
+def test_databases_are_compared_with_each_other(
+    throwaway: Throwaway, database: str, capsys: Capture, tmp_path: Path
+) -> None:
+    path = manifest(throwaway, database, tmp_path)
+
+    def one(query: str, compare: str, other: str) -> str:
+        sides = {"database": database, "query": query, "other_database": database, "other_query": other}
+        item = {"name": "one", "compare": compare, **sides}
+        return statuses(verify(throwaway, database, path, capsys, queries=[item]))["application.one"]
+
+    assert one("SELECT order_id FROM payments", "contained_in", "SELECT id FROM orders") == "pass"
+    assert one("SELECT order_id FROM payments", "contained_in", "SELECT id FROM orders WHERE id > 1") == "fail"
+    assert one("SELECT 1 WHERE false", "contained_in", "SELECT 1") == "fail"
+    assert one("SELECT generate_series(1, 20000)", "contained_in", "SELECT 1") == "unverified"
+    assert one("SELECT max(id) FROM orders", "at_most", "SELECT last_value FROM orders_id_seq") == "pass"
+    assert one("SELECT max(id) + 1 FROM orders", "at_most", "SELECT last_value FROM orders_id_seq") == "fail"
+    assert one("SELECT max(id) FROM orders WHERE false", "at_most", "SELECT 1") == "fail"
+    assert one("SELECT 'a'", "at_most", "SELECT 1") == "fail"
+    assert one("SELECT 2.0", "equal", "SELECT 2") == "pass"
+    assert one("SELECT 2", "equal", "SELECT nothing FROM nowhere") == "fail"
