@@ -81,7 +81,7 @@ class BackupSet:
         """Read every file and compare its sha256; ``step`` is called with the bytes of each piece. Returns ``good``."""
         if self.good and not self.verified:
             for saved in self.databases:
-                problem = _sha256_problem(self.path(saved), saved, step)
+                problem = sha256_problem(self.path(saved), saved, step)
                 if problem:
                     self.problems.append(problem)
             self.verified = True
@@ -181,7 +181,8 @@ def _size_problem(path: str, saved: Saved) -> str:
     return ""
 
 
-def _sha256_problem(path: str, saved: Saved, step: Step) -> str:
+def sha256_problem(path: str, saved: Saved, step: Step = lambda read: None) -> str:
+    """Why the file is not the one that was saved, by its content; empty when it is."""
     digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:

@@ -1,0 +1,34 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  set:
+    description:
+      - Name of the backup set, such as the name of the system. Databases that belong together are one set.
+      - Letters, digits, C(_) and C(-), at most 63.
+    type: str
+    required: true
+  directory:
+    description:
+      - Folder that holds the sets, absolute. It has to be there, so that a disk that is not mounted is noticed.
+      - A set is the folder C(<directory>/<set>/<set>-<yyyymmddThhmmssZ>) with one dump for each database and
+        C(manifest.json).
+    type: path
+    required: true
+"""
+
+    PROGRAMS = r"""
+options:
+  bin_dir:
+    description: Folder of C(pg_dump) and C(pg_restore). If not set, they are looked for in E(PATH).
+    type: path
+requirements:
+  - PostgreSQL's client programs, of the server's major version or newer
+  - pyrage (PyPI), only for encrypted backups
+"""
