@@ -97,7 +97,7 @@ def _status(_options: argparse.Namespace, where: Paths) -> int:
             code = NOT_UP
             say(f"{name:<{_WIDTH}} {_how(record) if record else 'stopped'}")
     for part in PARTS if parts else ():
-        if part not in parts:
+        if part not in programs.whole_parts(where):
             say(f"{part:<{_WIDTH}} not started: `make lab` starts every part")
     for name, since in faultbook.active(where).items():
         say(f"{'fault':<{_WIDTH}} {name} since {since}")

@@ -23,10 +23,18 @@ KUBERNETES_USERS = {
     "kwok": "kube_kwok_token",
     "runner": "kube_runner_token",
 }
+# Role of PostgreSQL beside the superuser -> secret with its password
+DATABASE_USERS = {
+    "backoffice": "backoffice_db_password",
+    "hafnium": "hafnium_db_password",
+    "customer_user": "customer_db_password",
+    "order_user": "order_db_password",
+    "sre_runbooks": "sre_runbooks_db_password",
+}
 NAMES = (
     "jwt_hs256_secret",
     "postgres_password",
-    "backoffice_db_password",
+    *DATABASE_USERS.values(),
     *KAFKA_USERS.values(),
     *KUBERNETES_USERS.values(),
 )
@@ -37,6 +45,6 @@ def ensure(paths: Paths) -> None:
     for name in NAMES:
         if not paths.secret_file(name).exists():
             write_private(paths.secret_file(name), secrets.token_urlsafe(32))
-    users = {"postgres": "postgres_password", "backoffice": "backoffice_db_password"}
+    users = {"postgres": "postgres_password", **DATABASE_USERS}
     lines = [f"127.0.0.1:{ports()['postgresql']}:*:{user}:{paths.secret(name)}\n" for user, name in users.items()]
     write_private(paths.secret_file("pgpass"), "".join(lines))

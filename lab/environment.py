@@ -7,7 +7,7 @@ from __future__ import annotations
 import shlex
 from contextlib import suppress
 
-from lab import jars, java, kafka, postgres, programs
+from lab import flyway, jars, java, kafka, postgres, programs
 from lab.layout import REPOSITORY, LabError, Paths, address, ports
 from lab.probes import ACCOUNT
 
@@ -39,6 +39,8 @@ def variables(paths: Paths) -> dict[str, str]:
         "PGUSER": "postgres",
         "PGDATABASE": "backoffice",
         "PGPASSFILE": str(paths.secret_file("pgpass")),
+        "LAB_MIGRATIONS": str(paths.migrations),
+        "LAB_BACKUPS": str(paths.backups),
         "SUPERVISOR_SOCKET": str(paths.supervisor_sock),
         "SUPERVISOR_CONFIG": str(paths.supervisord_conf),
     }
@@ -49,6 +51,8 @@ def variables(paths: Paths) -> dict[str, str]:
     engine = java.recorded(paths)
     if engine:
         known |= {"JAVA": str(engine), "KAFKA_LIBS": f"{jars.KAFKA.libs()}/*"}
+    if flyway.launcher(paths).exists():
+        known["FLYWAY"] = str(flyway.launcher(paths))
     with suppress(postgres.MissingPostgres):
         known["PSQL"] = str(postgres.wheel_bin() / "psql")
     return known

@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
-from lab import cluster, control, hafnium, probes, programs, supervisor
+from lab import cluster, control, databases, hafnium, probes, programs, supervisor
 from lab.layout import LabError, Paths, write_private
 from lab.progress import say
 
@@ -98,10 +98,11 @@ def heal(paths: Paths, name: str | None = None) -> None:
         return
     prove_healthy(paths)
     flows = {
+        "databases": "every migration is applied as it stands",
         "backoffice": "orders flow through gateway, Kafka and BackOffice",
         "kubernetes": "every node and service of the cluster is ready",
     }
-    parts = programs.started_parts(paths)
+    parts = programs.whole_parts(paths)
     say(f"healed: every program runs, {', '.join(flows[part] for part in parts)}")
 
 
@@ -110,7 +111,7 @@ def prove_healthy(paths: Paths) -> None:
 
     LabError lists what is wrong otherwise.
     """
-    parts, missing = programs.started_parts(paths), programs.left_out(paths)
+    parts, missing = programs.whole_parts(paths), programs.left_out(paths)
     for program in programs.of_parts(parts):
         if program not in missing:
             control.start(program)
@@ -120,7 +121,11 @@ def prove_healthy(paths: Paths) -> None:
             HEALTHY_SECONDS,
             "pods that were restarted replaced by new ones",
         )
-    troubles: dict[str, Callable[[Paths], list[str]]] = {"backoffice": probes.trouble, "kubernetes": _cluster_trouble}
+    troubles: dict[str, Callable[[Paths], list[str]]] = {
+        "databases": databases.trouble,
+        "backoffice": probes.trouble,
+        "kubernetes": _cluster_trouble,
+    }
     wrong: list[str] = []
 
     def healthy() -> bool:

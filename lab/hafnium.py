@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the sre.runbooks developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Hafnium in the lab: its database, its namespaces, and whether it is well."""
+"""Hafnium in the lab: its namespaces, and whether it is well."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GROUP = "hafnium-stream-processor"
 HOSTS = ("api.hafnium.dev", "localhost", "127.0.0.1")
 READY_SECONDS = 90
 _DAYS = 200
-_PASSWORD, _TOKEN = "hafnium_db_password", "hafnium_actuator_token"
+_TOKEN = "hafnium_actuator_token"
 _MANIFESTS = Path(__file__).parent / "manifests"
 _BACKEND = (
     {"name": "identity-service", "cpu": "250m", "memory": "512Mi", "most": "10"},
@@ -74,39 +74,14 @@ SERVICES = {
 
 
 def prepare(paths: Paths) -> None:
-    """The secrets that are missing."""
-    for name in (_PASSWORD, _TOKEN):
-        if not paths.secret_file(name).exists():
-            write_private(paths.secret_file(name), secrets.token_urlsafe(32))
+    """The token of the actuator, when it is missing."""
+    if not paths.secret_file(_TOKEN).exists():
+        write_private(paths.secret_file(_TOKEN), secrets.token_urlsafe(32))
 
 
 def token(paths: Paths) -> str:
     """The bearer token of the actuator."""
     return paths.secret(_TOKEN)
-
-
-def database(paths: Paths) -> None:
-    """Role and database `hafnium`, made when they are missing; the role may log in."""
-    import psycopg2
-    from psycopg2 import sql
-
-    from lab import postgres
-
-    try:
-        connection = postgres.connect(paths)
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'hafnium'")
-                verb = "ALTER" if cursor.fetchone() else "CREATE"
-                statement = sql.SQL("{} ROLE hafnium LOGIN PASSWORD %s").format(sql.SQL(verb))
-                cursor.execute(statement, [paths.secret(_PASSWORD)])
-                cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'hafnium'")
-                if not cursor.fetchone():
-                    cursor.execute("CREATE DATABASE hafnium OWNER hafnium")
-        finally:
-            connection.close()
-    except psycopg2.Error as error:
-        raise LabError(f"postgresql: database hafnium: {str(error).strip().splitlines()[0]}") from None
 
 
 def install(paths: Paths, kubeconfig: Path) -> None:
@@ -122,7 +97,7 @@ def documents(paths: Paths) -> Iterator[dict[str, Any]]:
     shared = {
         "postgresql": address("postgresql"),
         "kafka": address("kafka"),
-        "database_password": paths.secret(_PASSWORD),
+        "database_password": paths.secret("hafnium_db_password"),
         "actuator_token": paths.secret(_TOKEN),
     }
     yield from _rendered("hafnium.yml", shared)

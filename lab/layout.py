@@ -12,6 +12,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 SUPERVISED = "SRE_LAB_SUPERVISED"  # in the environment of every process of the lab; its value is the state folder
 PARTS = {
+    "databases": ("postgresql",),  # every part with PostgreSQL has the databases of all systems
     "backoffice": ("postgresql", "kafka", "backoffice", "gateway", "market"),
     "kubernetes": (
         "postgresql",
@@ -132,6 +133,20 @@ class Paths:
         return self.run / "egress.sock"
 
     @property
+    def migrations(self) -> Path:
+        """Copies of every system's migrations, for playbooks and for faults to spoil."""
+        return self.root / "migrations"
+
+    @property
+    def backups(self) -> Path:
+        return self.root / "backups"
+
+    @property
+    def tools(self) -> Path:
+        """Folders of programs that playbooks run."""
+        return self.root / "tools"
+
+    @property
     def parts_file(self) -> Path:
         """Names of the parts that were started, one a line."""
         return self.run / "parts"
@@ -193,9 +208,10 @@ class Paths:
                 self.gateway,
                 self.services,
                 self.kafka,
+                self.tools,
             ):
                 folder.mkdir(parents=True, exist_ok=True)
-            for folder in (self.secrets, self.env, self.kubernetes, self.etcd):
+            for folder in (self.secrets, self.env, self.kubernetes, self.etcd, self.backups):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise LabError(

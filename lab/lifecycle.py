@@ -14,7 +14,20 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from lab import cluster, credentials, gobuild, hafnium, java, kafka, postgres, programs, supervisor, tls
+from lab import (
+    cluster,
+    credentials,
+    databases,
+    flyway,
+    gobuild,
+    hafnium,
+    java,
+    kafka,
+    postgres,
+    programs,
+    supervisor,
+    tls,
+)
 from lab.control import start, wait_ready, wait_until, wake_clients
 from lab.layout import PARTS, SUPERVISED, LabError, Paths, ports, strict
 from lab.progress import say
@@ -91,13 +104,17 @@ def up(paths: Paths, parts: Sequence[str], faulty: bool = False, unbuilt: str = 
     states = {name: info["statename"] for name, info in supervisor.programs_info(paths).items()}
     asleep = [name for name in names if states.get(name) not in ("RUNNING", "STARTING")]
     complete = (
+        paths.migrations.exists(),
         paths.seeded.exists() or "backoffice" not in wanted,
         paths.furnished.exists() or "kubernetes" not in wanted,
     )
     if not asleep and (missing or all(complete)):
         for name in names:
             wait_ready(name)
+        programs.record_parts(paths, wanted)
         return False
+    if "postgresql" in names:
+        _tools(paths, needed=asked and "databases" in parts)
     _free_ports(asleep)
     paths.supervisord_conf.write_text(text, encoding="utf-8")
     programs.write_environments(paths)
@@ -146,8 +163,9 @@ def _parts(paths: Paths, names: Sequence[str], unbuilt: str = "") -> tuple[list[
     except postgres.MissingPostgres as error:
         missing["postgresql"] = str(error)
     try:
-        engine = java.ensure(paths)
-        command = kafka.command(paths, engine, kafka.ensure(paths, engine))
+        if "kafka" in names:
+            engine = java.ensure(paths)
+            command = kafka.command(paths, engine, kafka.ensure(paths, engine))
     except java.MissingJava as error:
         missing["kafka"] = str(error)
     if unbuilt:
@@ -165,6 +183,17 @@ def _parts(paths: Paths, names: Sequence[str], unbuilt: str = "") -> tuple[list[
     return [program for program in table if program.name in names and program.name not in missing], missing
 
 
+def _tools(paths: Paths, needed: bool) -> None:
+    """PostgreSQL's programs and Flyway, for playbooks. LabError when they are needed, or in strict mode."""
+    databases.ensure(paths)
+    try:
+        flyway.ensure(paths)
+    except LabError as error:
+        if needed or strict():
+            raise
+        say(f"flyway is left out: {error}")
+
+
 def _start_all(paths: Paths, names: Sequence[str], faulty: bool) -> None:
     """Servers side by side, then what is built on them, then the first orders and objects, then the order flow."""
 
@@ -175,9 +204,7 @@ def _start_all(paths: Paths, names: Sequence[str], faulty: bool) -> None:
     for name in these("kube-apiserver"):  # it takes seconds: meanwhile the others go on
         start(name, wait=False)
     if "postgresql" in names:
-        postgres.configure(paths)
-    if {"postgresql", "runner"} <= set(names):
-        hafnium.database(paths)
+        databases.configure(paths, faulty)
     if "kafka" in names:
         kafka.configure(paths)
     if "stream-processor" in names:

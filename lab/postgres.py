@@ -1,12 +1,11 @@
 # Copyright (c) 2026, the sre.runbooks developers
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""PostgreSQL of the lab: where its programs and data lie, its first initialisation, its databases."""
+"""PostgreSQL of the lab: where its programs and data lie, its first initialisation."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
-import io
 import os
 import pwd
 import shutil
@@ -15,20 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lab.credentials import DATABASE_USERS
 from lab.layout import LabError, Paths, marked, ports, write_private
 
 if TYPE_CHECKING:
     import psycopg2.extensions
 
 ACCOUNT = "nobody"  # PostgreSQL refuses to run as root
-DATABASES = ("backoffice", "backoffice_decoy")
-_SCHEMA = Path(__file__).parent / "schema"
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "fsync": "off",
     "shared_buffers": "64MB",
     "max_connections": "60",
+    "reserved_connections": "2",  # for the role of docs/grants.sql
     "log_line_prefix": "%m [%p] ",
     "log_timezone": "UTC",
     "timezone": "UTC",
@@ -193,7 +192,7 @@ def connect(
     """An autocommit connection to the lab's server. psycopg2.Error as it comes."""
     import psycopg2
 
-    secret = "postgres_password" if user == "postgres" else "backoffice_db_password"
+    secret = DATABASE_USERS.get(user, "postgres_password")
     connection = psycopg2.connect(
         host="127.0.0.1",
         port=ports()["postgresql"],
@@ -205,64 +204,3 @@ def connect(
     )
     connection.autocommit = True
     return connection
-
-
-def configure(paths: Paths) -> None:
-    """Role, databases and schema: made when missing, so that it can be run at each start."""
-    import psycopg2
-
-    try:
-        connection = connect(paths)
-        try:
-            with connection.cursor() as cursor:
-                _databases(cursor, paths.secret("backoffice_db_password"))
-        finally:
-            connection.close()
-        for name in DATABASES:
-            _migrate(paths, name)
-    except psycopg2.Error as error:
-        raise LabError(f"postgresql: the databases could not be made: {str(error).strip().splitlines()[0]}") from None
-
-
-def _databases(cursor: psycopg2.extensions.cursor, password: str) -> None:
-    from psycopg2 import sql
-
-    cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = 'backoffice'")
-    if not cursor.fetchone():
-        cursor.execute("CREATE ROLE backoffice LOGIN PASSWORD %s", [password])
-    cursor.execute("SELECT datname FROM pg_database")
-    existing = {name for (name,) in cursor.fetchall()}
-    for name in DATABASES:
-        if name not in existing:
-            cursor.execute(sql.SQL("CREATE DATABASE {} OWNER backoffice").format(sql.Identifier(name)))
-
-
-def _migrate(paths: Paths, database: str) -> None:
-    """Apply the first migration once, with its row in the history, as a Flyway run would leave it."""
-    connection = connect(paths, database, "backoffice")
-    connection.autocommit = False
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass('flyway_schema_history') IS NULL")
-            if cursor.fetchone() == (True,):
-                script = _SCHEMA / "V1__backoffice.sql"
-                text = script.read_text(encoding="utf-8")
-                cursor.execute((_SCHEMA / "flyway_schema_history.sql").read_text(encoding="utf-8"))
-                cursor.execute(text)
-                cursor.execute(
-                    "INSERT INTO flyway_schema_history"
-                    " VALUES (1, '1', 'backoffice', 'SQL', %s, %s, 'backoffice', now(), 1, true)",
-                    [script.name, flyway_checksum(text)],
-                )
-    finally:
-        connection.close()
-
-
-def flyway_checksum(script: str) -> int:
-    """Flyway's checksum of a SQL script: CRC-32 over its lines without their ends, as a signed number."""
-    import zlib
-
-    value = 0
-    for line in io.StringIO(script.removeprefix("\ufeff"), newline=None):
-        value = zlib.crc32(line.rstrip("\n").encode(), value)
-    return value - (1 << 32) if value >= 1 << 31 else value

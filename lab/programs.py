@@ -172,6 +172,12 @@ def started_parts(paths: Paths) -> tuple[str, ...]:
     return tuple(name for name in PARTS if name in names)
 
 
+def whole_parts(paths: Paths) -> tuple[str, ...]:
+    """The parts that were started, and those of which every program was started with another one."""
+    started = set(of_parts(started_parts(paths)))
+    return tuple(part for part in PARTS if set(PARTS[part]) <= started)
+
+
 def record_parts(paths: Paths, names: Iterable[str]) -> None:
     paths.parts_file.write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
 

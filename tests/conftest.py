@@ -51,6 +51,20 @@ def lab() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
+def databases_lab() -> Iterator[None]:
+    """PostgreSQL with the databases of every system, and nothing else. Else as ``lab``."""
+    from lab import control
+
+    was_up = control.is_up("databases")
+    lab_command("up", "databases")
+    lab_command("heal")
+    yield
+    lab_command("heal")
+    if not was_up:
+        lab_command("down", "databases")
+
+
+@pytest.fixture(scope="session")
 def kubernetes_lab() -> Iterator[None]:
     """The lab's part kubernetes is up and healthy; left out where the control plane cannot be had. Else as ``lab``."""
     from lab import control, lifecycle

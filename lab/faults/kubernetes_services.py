@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from lab import control, hafnium, postgres
+from lab import control, databases, postgres
 from lab.faults.kubernetes_hands import PART, SHOWN_SECONDS, ask, health, pods, ready, running
 from lab.faults.model import Fault
 from lab.layout import LabError, paths
@@ -165,7 +165,7 @@ FAULTS = (
         "hafnium-database-gone",
         "nobody can log in to database hafnium: services that ask it are not ready, the others only DOWN",
         _database_gone,
-        lambda: hafnium.database(paths()),
+        lambda: databases.let_in(paths(), "hafnium"),
         PART,
     ),
 )

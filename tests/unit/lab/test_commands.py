@@ -92,7 +92,7 @@ def test_env_prints_only_lines_that_a_shell_can_evaluate(lab: Paths, capsys: pyt
 def test_a_part_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         command.main(["up", "nomad"])
-    assert "no part 'nomad' in the lab; there are backoffice, kubernetes" in capsys.readouterr().err
+    assert "no part 'nomad' in the lab; there are databases, backoffice, kubernetes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "10001", "many"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import kafka, postgres, programs, supervisor, tls
+from lab import histories, kafka, postgres, programs, supervisor, tls
 from lab.credentials import KAFKA_USERS
 from lab.layout import PARTS, PROGRAMS, Paths, ports
 
@@ -122,9 +122,9 @@ def test_the_programs_are_copied_where_everybody_can_run_them(tmp_path: Path) ->
 
 def test_the_checksum_of_a_migration_ignores_line_ends_and_mark() -> None:
     unix = "CREATE TABLE a (b int);\n-- ä\n"
-    assert postgres.flyway_checksum(unix) == postgres.flyway_checksum("\ufeff" + unix.replace("\n", "\r\n"))
+    assert histories.checksum(unix) == histories.checksum("\ufeff" + unix.replace("\n", "\r\n"))
     signed = zlib.crc32("CREATE TABLE a (b int);-- ä".encode())
-    assert postgres.flyway_checksum(unix) % (1 << 32) == signed
+    assert histories.checksum(unix) % (1 << 32) == signed
 
 
 def test_data_of_a_lab_whose_folder_was_deleted_are_not_taken_for_this_one_s(

@@ -1,0 +1,43 @@
+-- Copyright (c) 2026, the sre.runbooks developers
+-- SPDX-License-Identifier: GPL-3.0-or-later
+--
+-- The rights that looking at databases and ending idle sessions need, and no others. Run it as a superuser, once in each
+-- database that the role is to look at, and again when a schema got a history of its own:
+--
+--     psql --dbname hafnium --file docs/grants.sql
+--
+-- Then give the role a password (\password sre_runbooks) or another way to log in. What writes, migrations and backups
+-- and restores, runs as the owner of its database, not as this role.
+
+DO $$
+BEGIN
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'sre_runbooks') THEN
+        CREATE ROLE sre_runbooks LOGIN;
+    END IF;
+    -- Sessions and statements of other users, without which idle ones would be counted as none (pg_activity, pg_idle_kill);
+    -- ending sessions of other users, superusers excepted (pg_idle_kill).
+    GRANT pg_read_all_stats, pg_signal_backend TO sre_runbooks;
+    -- A way in when every other place is taken: PostgreSQL 16 and newer, with reserved_connections above 0.
+    IF EXISTS (SELECT 1 FROM pg_roles WHERE rolname = 'pg_use_reserved_connections') THEN
+        GRANT pg_use_reserved_connections TO sre_runbooks;
+    END IF;
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO sre_runbooks', current_database());
+END
+$$;
+
+-- The histories of Flyway (flyway_status): reading them, and nothing else in their schemas.
+DO $$
+DECLARE
+    history record;
+BEGIN
+    FOR history IN
+        SELECT n.nspname, c.relname
+        FROM pg_class c
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relname = 'flyway_schema_history' AND c.relkind IN ('r', 'p')
+    LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO sre_runbooks', history.nspname);
+        EXECUTE format('GRANT SELECT ON %I.%I TO sre_runbooks', history.nspname, history.relname);
+    END LOOP;
+END
+$$;
