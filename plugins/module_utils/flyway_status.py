@@ -71,7 +71,9 @@ def _refuse_alike(names: list[str]) -> None:
     for name in names:
         for other in names:
             if name.startswith(f"{other}."):
-                raise InputError(f"histories has {other!r} and {name!r}: a name must not be another's with a dot behind it")
+                raise InputError(
+                    f"histories has {other!r} and {name!r}: a name must not be another's with a dot behind it"
+                )
 
 
 def _shown(history: History, which: str) -> dict[str, Any]:

@@ -24,10 +24,20 @@ GROUPS: dict[str, list[str]] = yaml.safe_load((collection_copy.ROOT / "meta" / "
 CA = "/nowhere/ca-of-the-play.pem"
 URL = "http://127.0.0.1:{port}"
 MANIFEST = str(collection_copy.ROOT / "tests" / "fixtures" / "recovery" / "manifest.json")
+SOURCE = {"database": "of_the_play", "query": "SELECT 1"}
+NUMBER = {
+    "name": "n",
+    "database": "of_the_play",
+    "current": "SELECT 1",
+    "sources": [SOURCE],
+    "statement": "SELECT %(value)s",
+}
 # What each module needs besides the options of its group.
 TASKS: dict[str, dict[str, dict[str, Any]]] = {
     "postgresql": {
+        "flyway_status": {"histories": [{"name": "one", "locations": ["filesystem:/nowhere"]}]},
         "pg_marker": {},
+        "recovery_reconcile": {"items": [NUMBER]},
         "recovery_verify": {"manifest_path": MANIFEST},
     },
     "kafka": {"kafka_lag": {"groups": ["orders"]}, "kafka_status": {}},

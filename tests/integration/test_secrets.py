@@ -34,6 +34,7 @@ SECRET = re.compile(r"Zx9\d{3}-")
 TAIL = "\"q/é@&<'%"
 PLAIN_TAIL = "abcdefgh"  # for what has to look like a token
 # What a module needs to get as far as its server, beside the options that its specification requires.
+LOGIN = {"login_host": "127.0.0.1", "login_port": 1, "login_db": "x"}
 NEEDS: dict[str, dict[str, Any]] = {
     "http_probe": {"requests": [{"id": "echo", "url": "URL/echo"}]},
     "service_control": {"manager": "supervisor", "supervisor_url": "URL", "supervisor_username": "user"},
@@ -47,12 +48,26 @@ NEEDS: dict[str, dict[str, Any]] = {
         "sample_seconds": 0.1,
     },
     "certificate_probe": {"endpoints": [{"address": "127.0.0.1:1"}]},
+    "flyway_status": {"histories": [{"name": "one", "locations": ["filesystem:/nowhere"]}]},
     "hpa_limits": {"name": "web-hpa", "max_replicas": 3},
     "hpa_status": {},
-    "pg_marker": {},
+    "pg_marker": LOGIN,
     "recovery_history": {"system": "shop", "url": "URL/history.jsonl"},
+    "recovery_reconcile": {
+        **LOGIN,
+        "items": [
+            {
+                "name": "n",
+                "database": "x",
+                "current": "SELECT 1",
+                "sources": [{"database": "x", "query": "SELECT 1"}],
+                "statement": "SELECT %(value)s",
+            }
+        ],
+    },
     "recovery_verify": {
-        "manifest_path": str(collection_copy.ROOT / "tests" / "fixtures" / "recovery" / "manifest.json")
+        **LOGIN,
+        "manifest_path": str(collection_copy.ROOT / "tests" / "fixtures" / "recovery" / "manifest.json"),
     },
     "rollout_history": {"names": ["web"]},
     "rollout_mark": {"names": ["web"]},
@@ -77,9 +92,14 @@ NO_CHECKS = {
     "workload_set",
     "pg_marker",
     "recovery_history",
+    "recovery_reconcile",
 }
 # What those of them say that have another server.
-SAYS = {"pg_marker": "PostgreSQL at 127.0.0.1", "recovery_history": "the history at http://"}
+SAYS = {
+    "pg_marker": "PostgreSQL at 127.0.0.1",
+    "recovery_history": "the history at http://",
+    "recovery_reconcile": "PostgreSQL at 127.0.0.1",
+}
 # Options that go together with a secret one.
 PARTNERS: dict[str, dict[str, Any]] = {
     "sasl_password": {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_username": "user"},
