@@ -1,0 +1,390 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every playbook of a database step, by its full name from the installed archive: in check mode, for real, and again.
+
+That check mode touches nothing is read from the server: its rows, its statistics of writes, its sessions, and the files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+
+from lab.layout import paths, ports
+from tests.support.playbooks import Playbooks, Run, lab_command
+
+pytestmark = pytest.mark.lab
+
+HAFNIUM, ECOMMERCE, BACKOFFICE = "hafnium-lab", "ecommerce-lab", "backoffice-lab"
+DATABASES = ("hafnium", "customer_db", "order_db", "backoffice")
+SERVICES = {"identity", "screening", "monitoring", "case", "vault", "risk-engine", "signals"}
+ONE = ("--limit", HAFNIUM, "-e", "hafnium_flyway_history=case")
+READING = [
+    ("hafnium.flyway_info", HAFNIUM),
+    ("hafnium.db_connectivity", HAFNIUM),
+    ("hafnium.db_connections", HAFNIUM),
+    ("ecommerce.schema_change_check", ECOMMERCE),
+    ("ecommerce.database_degradation", ECOMMERCE),
+]
+
+
+def connect(database: str, user: str = "postgres", application: str = "test", secret: str = "") -> Any:
+    """A connection of a client; in autocommit."""
+    connection = psycopg2.connect(
+        host="127.0.0.1",
+        port=ports()["postgresql"],
+        dbname=database,
+        user=user,
+        password=paths().secret(secret or "postgres_password"),
+        application_name=application,
+    )
+    connection.autocommit = True
+    return connection
+
+
+def rows(database: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    with closing(connect(database)) as connection, connection.cursor() as cursor:
+        cursor.execute(statement, values or None)
+        return list(cursor.fetchall())
+
+
+def content(database: str) -> dict[str, str]:
+    """A digest of the rows of each table, which any write changes: a row's place and version are part of it."""
+    tables = rows(
+        database,
+        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)'",
+    )
+    return {
+        table: str(
+            rows(database, f"SELECT count(*), md5(string_agg(ctid::text || xmin::text || t::text, '')) FROM {table} t")
+        )
+        for (table,) in tables
+    }
+
+
+def everything() -> dict[str, dict[str, str]]:
+    return {database: content(database) for database in DATABASES}
+
+
+def files(folder: Path) -> dict[str, str]:
+    """Every file below a folder with a digest of what it holds."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def sessions(application: str) -> set[int]:
+    """Processes of the sessions that call themselves so."""
+    found = rows("postgres", "SELECT pid FROM pg_stat_activity WHERE application_name = %s", application)
+    return {pid for (pid,) in found}
+
+
+def statuses(run: Run, procedure: str, host: str) -> dict[str, str]:
+    return {check["id"]: check["status"] for check in run.judgement(procedure, host)["checks"]}
+
+
+@pytest.fixture
+def healthy(databases_lab: None) -> Iterator[None]:
+    lab_command("heal")
+    yield
+    lab_command("heal")
+
+
+@pytest.fixture
+def backups(tmp_path: Path) -> Path:
+    folder = tmp_path / "backups"
+    folder.mkdir(mode=0o700)
+    return folder
+
+
+@pytest.mark.parametrize(("name", "host"), READING, ids=[name for name, _ in READING])
+def test_what_reads_changes_nothing(name: str, host: str, healthy: None, playbooks: Playbooks) -> None:
+    before = everything()
+    for arguments in (("--check",), (), ()):
+        run = playbooks.run(name, "--limit", host, *arguments)
+        assert (run.code, run.changed()) == (0, 0), run.output
+        assert run.judgement(name, host)["verdict"] == "pass"
+    assert everything() == before
+
+
+def test_all_seven_histories_are_seen_in_one_task(healthy: None, playbooks: Playbooks) -> None:
+    run = playbooks.run("hafnium.flyway_info")
+    found = statuses(run, "hafnium.flyway_info", HAFNIUM)
+    assert {name.split(".")[1] for name in found if name.startswith("flyway.")} >= SERVICES
+    assert run.report is not None
+    asked = [item for item in run.report["evidence"] if item["action"] == "sre.runbooks.flyway_status"]
+    assert len(asked) == 1
+
+
+def test_an_unset_host_is_refused_and_no_other_server_is_asked(healthy: None, playbooks: Playbooks) -> None:
+    """The runbook's ``psql -h $DB_HOST -U hafnium`` with the variable unset asks a host named -U."""
+    for name in ("db_connectivity", "db_connections", "flyway_info", "db_idle_kill"):
+        run = playbooks.run(f"hafnium.{name}", "--limit", HAFNIUM, "-e", "hafnium_database_host=", PGHOST="127.0.0.1")
+        assert run.code == 2
+        assert "hafnium_database_host is empty" in run.output
+        assert run.judgement(f"hafnium.{name}", HAFNIUM)["verdict"] == "unverified"
+
+
+def test_idle_sessions_end_once_and_the_others_stay(healthy: None, playbooks: Playbooks) -> None:
+    with ExitStack() as stack:
+        opened = {
+            name: stack.enter_context(closing(connect(database, user, name, secret)))
+            for name, database, user, secret in (
+                ("never-asked", "hafnium", "hafnium", "hafnium_db_password"),
+                ("leaking", "hafnium", "hafnium", "hafnium_db_password"),
+                ("in-transaction", "hafnium", "hafnium", "hafnium_db_password"),
+                ("lock-holder", "hafnium", "hafnium", "hafnium_db_password"),
+                ("superuser", "hafnium", "postgres", ""),
+                ("neighbour", "order_db", "order_user", "order_db_password"),
+            )
+        }
+        with opened["leaking"].cursor() as cursor:
+            cursor.execute("SELECT 1")
+        with opened["in-transaction"].cursor() as cursor:
+            cursor.execute("BEGIN")
+        with opened["lock-holder"].cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(77)")
+        asked = ("-e", "hafnium_idle_seconds=60", "--limit", HAFNIUM)
+        before = {name: sessions(name) for name in opened}
+
+        young = playbooks.run("hafnium.db_idle_kill", *asked)
+        assert (young.code, young.changed()) == (0, 0), young.output
+        assert {name: sessions(name) for name in opened} == before
+
+        old = (*asked, "-e", json.dumps({"hafnium_idle_seconds": 0.5, "hafnium_idle_floor_seconds": 0}))
+        planned = playbooks.run("hafnium.db_idle_kill", *old, "--check")
+        assert (planned.code, planned.changed()) == (0, 1), planned.output
+        assert {name: sessions(name) for name in opened} == before
+
+        done = playbooks.run("hafnium.db_idle_kill", *old)
+        assert (done.code, done.changed()) == (0, 1), done.output
+        left = {name for name in opened if sessions(name)}
+        assert left == {"in-transaction", "lock-holder", "superuser", "neighbour"}
+
+        again = playbooks.run("hafnium.db_idle_kill", *old)
+        assert (again.code, again.changed()) == (0, 0), again.output
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """A copy of the migrations of the case service with one more: what the next release brings."""
+    folder = tmp_path / "release"
+    shutil.copytree(paths().migrations / "hafnium" / "case", folder)
+    (folder / "V2__note.sql").write_text("CREATE TABLE note (id integer PRIMARY KEY);\n")
+    return folder
+
+
+@pytest.fixture
+def case_schema(healthy: None) -> Iterator[None]:
+    """The schema of the case service as it was, afterwards."""
+    yield
+    with closing(connect("hafnium")) as connection, connection.cursor() as cursor:
+        cursor.execute("DROP TABLE IF EXISTS cases.note")
+        cursor.execute("DELETE FROM cases.flyway_schema_history WHERE version = '2' OR NOT success")
+
+
+def of_case(folder: Path) -> tuple[str, str]:
+    """Extra variables: the migrations of the case service lie in this folder."""
+    histories = [
+        {"name": name, "schema": schema, **({"locations": f"filesystem:{folder}"} if name == "case" else {})}
+        for name, schema in (
+            ("identity", "public"),
+            ("screening", "screening"),
+            ("monitoring", "monitoring"),
+            ("case", "cases"),
+            ("vault", "vault"),
+            ("risk-engine", "risk"),
+            ("signals", "signals"),
+        )
+    ]
+    return "-e", json.dumps({"hafnium_flyway_histories": histories})
+
+
+def test_migrate_once_and_again(case_schema: None, release: Path, playbooks: Playbooks) -> None:
+    before, asked = everything(), (*ONE, *of_case(release))
+    planned = playbooks.run("hafnium.flyway_migrate", *asked, "--check")
+    assert (planned.code, planned.changed()) == (0, 1), planned.output
+    assert everything() == before
+
+    done = playbooks.run("hafnium.flyway_migrate", *asked)
+    assert (done.code, done.changed()) == (0, 1), done.output
+    assert rows("hafnium", "SELECT success FROM cases.flyway_schema_history WHERE version = '2'") == [(True,)]
+    others = {table: digest for table, digest in content("hafnium").items() if not table.startswith("cases.")}
+    assert others == {table: digest for table, digest in before["hafnium"].items() if not table.startswith("cases.")}
+
+    settled = everything()
+    again = playbooks.run("hafnium.flyway_migrate", *asked)
+    assert (again.code, again.changed()) == (0, 0), again.output
+    assert everything() == settled
+
+
+def test_migrate_wants_the_backup_that_the_inventory_asks_for(
+    case_schema: None, release: Path, backups: Path, playbooks: Playbooks
+) -> None:
+    before = everything()
+    wanted = {"directory": str(backups), "set": "hafnium", "database": "hafnium", "max_age_hours": 24}
+    run = playbooks.run(
+        "hafnium.flyway_migrate", *ONE, *of_case(release), "-e", json.dumps({"hafnium_flyway_require_backup": wanted})
+    )
+    assert run.code == 2, run.output
+    assert "backup" in run.output
+    assert everything() == before
+
+
+def test_migrate_and_repair_name_what_is_missing(healthy: None, playbooks: Playbooks) -> None:
+    for name in ("flyway_migrate", "flyway_repair"):
+        run = playbooks.run(f"hafnium.{name}", "--limit", HAFNIUM)
+        assert run.code == 2
+        assert "Name one with -e hafnium_flyway_history=<name>" in run.output
+        run = playbooks.run(f"hafnium.{name}", *ONE, "-e", json.dumps({"hafnium_flyway_tool": {}}))
+        assert run.code == 2
+        assert "(hafnium_flyway_tool)" in run.output
+
+
+def failed_row() -> None:
+    """What a migration leaves that failed half-way on a database without transactions for it."""
+    with closing(connect("hafnium")) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO cases.flyway_schema_history SELECT max(installed_rank) + 1, '2', 'note', 'SQL', 'V2__note.sql', 7,"
+            " 'hafnium', now(), 3, false FROM cases.flyway_schema_history"
+        )
+
+
+def test_repair_once_and_again(case_schema: None, release: Path, playbooks: Playbooks) -> None:
+    failed_row()
+    before, asked = everything(), (*ONE, *of_case(release))
+    planned = playbooks.run("hafnium.flyway_repair", *asked, "--check")
+    assert planned.changed() >= 1, planned.output
+    assert everything() == before
+
+    done = playbooks.run("hafnium.flyway_repair", *asked)
+    assert done.code == 0, done.output
+    assert rows("hafnium", "SELECT count(*) FROM cases.flyway_schema_history WHERE NOT success") == [(0,)]
+    settled = everything()
+    again = playbooks.run("hafnium.flyway_repair", *asked)
+    assert (again.code, again.changed()) == (0, 0), again.output
+    assert everything() == settled
+
+
+def test_repair_without_the_approval_that_is_asked_for_does_nothing(
+    case_schema: None, release: Path, playbooks: Playbooks, tmp_path: Path
+) -> None:
+    failed_row()
+    before = everything()
+    inventory = tmp_path / "inventory.yml"
+    inventory.write_text("all: {children: {hafnium: {hosts: {hafnium-lab: {hafnium_flyway_repair_approval: true}}}}}\n")
+    from tests.support.playbooks import LAB_INVENTORY
+
+    asked = ("-i", str(inventory), *ONE, *of_case(release))
+    run = playbooks.run("hafnium.flyway_repair", *asked)
+    assert run.code == 2, run.output
+    assert "approv" in run.output
+    told = playbooks.run("hafnium.flyway_repair", *asked, "-e", "hafnium_flyway_repair_approval=false")
+    assert told.code == 2
+    assert "must not be given as extra variables" in told.output
+    assert everything() == before
+    assert LAB_INVENTORY.is_dir()
+
+
+def test_a_changed_migration_of_a_release_is_red_and_a_new_one_is_told(
+    healthy: None, playbooks: Playbooks, tmp_path: Path
+) -> None:
+    name = "ecommerce.schema_change_check"
+    new = tmp_path / "new"
+    shutil.copytree(paths().migrations / "ecommerce" / "order", new)
+    (new / "V90__index.sql").write_text("CREATE INDEX ON orders (order_number);\n")
+    proposed = ("-e", json.dumps({"ecommerce_proposed_order_migrations": {"locations": [f"filesystem:{new}"]}}))
+    run = playbooks.run(name, *proposed)
+    assert run.code == 0, run.output
+    assert "V90" in json.dumps(run.report) or "90" in run.output
+
+    changed = min(new.glob("V1__*.sql"))
+    changed.write_text(changed.read_text() + "-- a comment\n")
+    run = playbooks.run(name, *proposed)
+    assert run.code == 2
+    assert statuses(run, name, ECOMMERCE)["flyway.order_db-proposed.changed"] == "fail", run.output
+    assert changed.name in run.output
+
+    changed.unlink()
+    run = playbooks.run(name, *proposed)
+    assert run.judgement(name, ECOMMERCE)["verdict"] == "fail", run.output
+
+
+def test_degradation_keeps_the_activity_as_evidence_and_hands_over(healthy: None, playbooks: Playbooks) -> None:
+    name = "ecommerce.database_degradation"
+    with (
+        closing(connect("order_db", "order_user", "leaking", "order_db_password")) as leaking,
+        leaking.cursor() as cursor,
+    ):
+        cursor.execute("SELECT 'value-that-nobody-may-see'")
+        run = playbooks.run(name)
+    assert run.report is not None
+    kept = [item["capture"] for item in run.report["evidence"] if "capture" in item]
+    assert "leaking" in json.dumps(kept)
+    assert "value-that-nobody-may-see" not in json.dumps(run.report)
+
+    away = playbooks.run(name, "-e", "ecommerce_order_database_url=jdbc:postgresql://127.0.0.1:9/order_db")
+    found = statuses(away, name, ECOMMERCE)
+    assert (found["failover"], found["connectivity.order_db"]) == ("fail", "fail"), away.output
+    assert "handed to On-call engineer" in " ".join(away.output.split())
+
+    scaled = playbooks.run(name, "-e", "ecommerce_scale_down_to=1")
+    assert statuses(scaled, name, ECOMMERCE)["scale_down"] == "unverified", scaled.output
+    assert "not applicable" in scaled.output
+
+
+@pytest.mark.parametrize(
+    ("name", "host", "variable", "dumps"),
+    [
+        ("ecommerce.backup", ECOMMERCE, "ecommerce_backup_directory", 2),
+        ("backoffice.backup", BACKOFFICE, "backoffice_backup_directory", 1),
+    ],
+)
+def test_backup(
+    name: str, host: str, variable: str, dumps: int, healthy: None, backups: Path, playbooks: Playbooks
+) -> None:
+    asked = ("--limit", host, "-e", f"{variable}={backups}")
+    before = everything()
+    playbooks.run(name, *asked, "--check")
+    assert files(backups) == {}
+    assert everything() == before
+
+    for number in itertools.islice(itertools.count(1), 2):
+        done = playbooks.run(name, *asked)
+        assert done.code == 0, done.output
+        assert done.judgement(name, host)["verdict"] == "pass"
+        assert len(list(backups.glob("*/*/manifest.json"))) == number
+        assert len(list(backups.glob("*/*/*.dump"))) == number * dumps
+
+
+def test_backoffice_says_what_its_backup_does_not_hold(healthy: None, backups: Path, playbooks: Playbooks) -> None:
+    run = playbooks.run("backoffice.backup", "-e", f"backoffice_backup_directory={backups}")
+    assert any("ledger" in note for note in run.judgement("backoffice.backup", BACKOFFICE)["notes"]), run.output
+
+
+def test_a_retention_that_the_runbook_forbids_is_refused(healthy: None, backups: Path, playbooks: Playbooks) -> None:
+    run = playbooks.run(
+        "ecommerce.backup", "-e", f"ecommerce_backup_directory={backups}", "-e", "ecommerce_backup_retention_days=14"
+    )
+    assert run.code == 2
+    assert "14" in run.output
+    assert len(list(backups.glob("*/*/manifest.json"))) <= 1
+
+
+def test_verify_wants_a_backup(healthy: None, backups: Path, playbooks: Playbooks) -> None:
+    asked = ("-e", f"ecommerce_backup_directory={backups}")
+    assert playbooks.run("ecommerce.verify", *asked).code == 2
+    assert playbooks.run("ecommerce.backup", *asked).code == 0
+    for arguments in (("--check",), ()):
+        run = playbooks.run("ecommerce.verify", *asked, *arguments)
+        assert (run.code, run.changed()) == (0, 0), run.output
