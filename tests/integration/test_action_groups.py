@@ -36,6 +36,7 @@ NUMBER = {
 TASKS: dict[str, dict[str, dict[str, Any]]] = {
     "postgresql": {
         "flyway_status": {"histories": [{"name": "one", "locations": ["filesystem:/nowhere"]}]},
+        "pg_idle_kill": {},
         "pg_marker": {},
         "recovery_reconcile": {"items": [NUMBER]},
         "recovery_verify": {"manifest_path": MANIFEST},

@@ -51,6 +51,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "flyway_status": {"histories": [{"name": "one", "locations": ["filesystem:/nowhere"]}]},
     "hpa_limits": {"name": "web-hpa", "max_replicas": 3},
     "hpa_status": {},
+    "pg_idle_kill": LOGIN,
     "pg_marker": LOGIN,
     "recovery_history": {"system": "shop", "url": "URL/history.jsonl"},
     "recovery_reconcile": {
@@ -90,12 +91,14 @@ NO_CHECKS = {
     "rollout_undo",
     "workload_scale",
     "workload_set",
+    "pg_idle_kill",
     "pg_marker",
     "recovery_history",
     "recovery_reconcile",
 }
 # What those of them say that have another server.
 SAYS = {
+    "pg_idle_kill": "PostgreSQL at 127.0.0.1",
     "pg_marker": "PostgreSQL at 127.0.0.1",
     "recovery_history": "the history at http://",
     "recovery_reconcile": "PostgreSQL at 127.0.0.1",
