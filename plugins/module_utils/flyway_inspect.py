@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,7 @@ from .flyway_settings import Settings
 from .flyway_states import Calculation, CorruptHistory, Info
 from .flyway_table import Row, Table
 from .flyway_validate import Invalid, validate
+from .flyway_version import Version
 from .postgres import Session
 
 MOST_USERS = 5
@@ -116,7 +118,7 @@ class History:
             "schemaVersion": self.current,
             "schemaName": self.schema,
             "table": self.table,
-            "migrations": [as_output(info) for info in self.infos],
+            "migrations": self._outputs(),
             "allSchemasEmpty": self.table_found.schema_empty,
             "flywayVersion": None,
             "database": self.database,
@@ -128,6 +130,10 @@ class History:
             "blocked_by": self.blocked_by,
             "lock": self.lock.as_dict(),
         }
+
+    def _outputs(self) -> list[dict[str, Any]]:
+        undo = {info.version: info.filepath for info in reversed(self.infos) if info.type in types.UNDO}
+        return [as_output(info, undo) for info in self.infos]
 
 
 def inspect(session: Session, settings: Settings, deadline: Deadline) -> History:
@@ -156,9 +162,14 @@ def judge(settings: Settings, table: Table, resolution: Resolution, lock: Lock) 
     return History(settings, table, resolution, found, errors, validate(found, (*settings.ignore, PENDING)), lock)
 
 
-def as_output(info: Info) -> dict[str, Any]:
-    """One migration with the field names of Flyway's output, and what can be said of its checksum."""
+def as_output(info: Info, undo: Mapping[Version | None, str]) -> dict[str, Any]:
+    """One migration with the field names of Flyway's output, and what can be said of its checksum.
+
+    ``undo`` are the versions that have an undo migration, with its path.
+    """
     version = info.version
+    may_undo = version is not None and info.type not in types.UNDO and info.state != types.UNDONE
+    undoable = may_undo and info.state not in types.ANY_FAILED and version in undo
     row, resolved = info.row, info.resolved
     raw = version.raw if version is not None else ""
     return {
@@ -169,9 +180,9 @@ def as_output(info: Info) -> dict[str, Any]:
         "type": info.type,
         "installedOnUTC": row.installed_on if row else "",
         "state": info.state,
-        "undoable": "No" if version is not None and info.type not in types.UNDO and info.state != types.UNDONE else "",
+        "undoable": "Yes" if undoable else "No" if may_undo else "",
         "filepath": info.filepath,
-        "undoFilepath": "",
+        "undoFilepath": undo[version] if undoable else "",
         "installedBy": row.installed_by if row else "",
         "shouldExecuteExpression": resolved.expression if resolved else None,
         "executionTime": row.execution_time if row else 0,

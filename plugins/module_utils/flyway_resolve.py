@@ -29,8 +29,9 @@ SCRIPT_PLACEHOLDER_SUFFIX = "__"
 class Resolved:
     """A migration as its file says.
 
-    ``checksum`` is the one that Flyway would book; ``also`` are others that it takes for the same. ``unknown`` says why
-    the checksum cannot be told here. ``supposed`` stands for a program behind a row, which nobody can look at.
+    ``checksum`` is the one that Flyway would book; ``raw`` that of a repeatable one before placeholders were replaced,
+    which Flyway takes for the same; ``also`` are those it would have as another user. ``unknown`` says why the checksum
+    cannot be told here. ``supposed`` stands for a program behind a row, which nobody can look at.
     """
 
     version: Version | None
@@ -38,6 +39,7 @@ class Resolved:
     script: str
     type: str
     checksum: int | None
+    raw: int | None = None
     also: tuple[int, ...] = ()
     filepath: str = ""
     baseline_file: bool = False
@@ -49,11 +51,19 @@ class Resolved:
 
     def matches(self, applied: int | None) -> bool:
         """Whether a checksum in the table is this one's; what cannot be told is taken to be."""
-        return bool(self.unknown) or applied == self.checksum or (applied is not None and applied in self.also)
+        return (
+            bool(self.unknown)
+            or applied == self.checksum
+            or (applied is not None and applied in (self.raw, *self.also))
+        )
+
+    def passes(self, applied: int | None) -> bool:
+        """Whether validation accepts it: stricter about the raw text, and content where there is no checksum."""
+        return bool(self.unknown) or None in (applied, self.checksum) or applied in (self.checksum, *self.also)
 
     def same_as_raw_only(self, applied: int | None) -> bool:
         """Whether the table has the checksum of the text before placeholders were replaced; repair renews it."""
-        return not self.unknown and applied is not None and applied in self.also and applied != self.checksum
+        return not self.unknown and applied is not None and applied == self.raw and not self.passes(applied)
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -64,7 +74,7 @@ class Resolved:
             self.script,
             self.type,
             self.checksum,
-            self.also,
+            self.raw,
             self.unknown,
             self.baseline_file,
         )
@@ -208,16 +218,16 @@ class _Resolver:
         on = self.settings.placeholder_replacement
         if form == "SQL" and conf.placeholder_replacement is not None:
             on = conf.placeholder_replacement
-        raw = own.checksum if own.checksum is not None else 0
+        own = replace(own, raw=own.checksum)
         if not on:
-            return replace(own, also=(raw,))
+            return own
         users = self.surroundings.users or ("",)
         try:
             sums = [checksum(self._replaced(text, name.plain, (user,), form)) for user in users]
         except UnknownPlaceholder as error:
             why = f"no value is given for the placeholder {error.name!r}"
-            return replace(own, also=(raw,), unknown=why)
-        return replace(own, checksum=sums[0], also=tuple(dict.fromkeys((raw, *sums[1:]))))
+            return replace(own, unknown=why)
+        return replace(own, checksum=sums[0], also=tuple(dict.fromkeys(sums[1:])))
 
     def _replaced(self, text: str, file: str, users: tuple[str, ...], form: str) -> str:
         settings = self.settings

@@ -73,11 +73,13 @@ class Info:
             return ""
         if self.resolved is None:
             return "unverifiable" if self.type in types.PROGRAMS else ""
-        applied = self.row.checksum
-        if applied == self.resolved.checksum or (applied is not None and applied in self.resolved.also):
-            return "unverifiable" if self.resolved.supposed else "match"
-        if self.resolved.unknown:
-            return "unverifiable" if self.resolved.type in types.PROGRAMS else "indeterminate"
+        applied, resolved = self.row.checksum, self.resolved
+        if applied is None and resolved.checksum is not None:
+            return ""
+        if applied == resolved.checksum or applied in (resolved.raw, *resolved.also):
+            return "unverifiable" if resolved.type in types.PROGRAMS else "match"
+        if resolved.unknown:
+            return "unverifiable" if resolved.type in types.PROGRAMS else "indeterminate"
         return "mismatch"
 
 

@@ -127,15 +127,11 @@ def _differs(info: Info, context: Calculation, ignored: Ignored) -> Invalid | No
     if resolved.type != row.type:
         return _mismatch("type", info, row.type, resolved.type)
     rerun = not ignored.pending or info.state in (types.OUTDATED, types.SUPERSEDED)
-    if (resolved.version is not None or not rerun) and not _checksum_fits(info):
+    if (resolved.version is not None or not rerun) and not resolved.passes(row.checksum):
         return _mismatch("checksum", info, row.checksum, resolved.checksum)
     if _description_differs(row.description, resolved.description):
         return _mismatch("description", info, row.description, resolved.description)
     return None
-
-
-def _checksum_fits(info: Info) -> bool:
-    return info.row is None or info.resolved is None or info.resolved.matches(info.row.checksum)
 
 
 def _description_differs(applied: str, resolved: str) -> bool:

@@ -1,0 +1,278 @@
+# Copyright (c) 2026, the sre.runbooks developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Migrate or repair one history with the project's own Flyway: planned before, done once, looked at afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import backup_catalog, databases, flyway_act_plan, flyway_tool, postgres
+from .approval_request import differences
+from .argspec import ArgumentSpec
+from .databases import Database
+from .errors import InputError, RefusedError, RunbookError
+from .flyway_act_plan import Plan
+from .flyway_inspect import History, inspect
+from .flyway_plan import CorruptHistory
+from .flyway_settings import SUBOPTIONS, Settings
+from .flyway_tool import Answer
+from .operation import Context
+from .redact import observed
+
+AFTER_SECONDS = 20.0  # kept of the total time, to look at the history after the tool
+LEAST_TOOL_SECONDS = 5.0
+PROGRESS_SECONDS = 5.0
+
+SPEC = ArgumentSpec(
+    options={
+        "history": {
+            "type": "dict",
+            "required": True,
+            "options": {**databases.OPTIONS, **SUBOPTIONS},
+            "mutually_exclusive": [("url", "login_host"), ("url", "login_port"), ("url", "login_db")],
+        },
+        "command": {"type": "str", "required": True, "choices": [flyway_act_plan.MIGRATE, flyway_act_plan.REPAIR]},
+        "tool": {"type": "dict", "required": True, "options": flyway_tool.OPTIONS},
+        "require_backup": {
+            "type": "dict",
+            "options": {
+                "directory": {"type": "path", "required": True},
+                "set": {"type": "str", "required": True},
+                "database": {"type": "str"},
+                "max_age_hours": {"type": "float", "default": 24.0},
+                "verify": {"type": "bool", "default": True},
+            },
+        },
+        "expected_pending": {"type": "list", "elements": "str"},
+        "plan_digest": {"type": "str"},
+        "max_deleted": {"type": "int", "default": 0},
+        "allow_unverifiable": {"type": "bool", "default": False},
+        "timeout": {"type": "float", "default": 600.0},
+    },
+).merge(postgres.SPEC)
+
+
+def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Plan, act on exactly that plan, and read the history again. Raises RefusedError before, RunbookError after."""
+    if params["max_deleted"] < 0:
+        raise InputError(f"max_deleted is {params['max_deleted']}; it must be 0 or more")
+    (database,) = databases.of({**params, "history": [params["history"]]}, "history")
+    settings = Settings.of(database.item, database.name)
+    libpq = {**database.parameters, **_session_parameters(params)}
+    tool = flyway_tool.of(params["tool"], params["command"], settings, database.item, libpq)
+    before = _look(database, settings, params, context)
+    plan = _plan(before, params)
+    result: dict[str, Any] = {
+        "changed": not plan.empty,
+        "command": params["command"],
+        "name": database.name,
+        "plan": plan.as_dict(),
+        "plan_summary": plan.lines(),
+        "plan_digest": plan.digest,
+        "before": flyway_act_plan.summary(before),
+        "after": None,
+        "applied": [],
+        "repaired": None,
+        "backup": None,
+        "tool": None,
+    }
+    if plan.empty:
+        word = (
+            "no migration is pending" if params["command"] == flyway_act_plan.MIGRATE else "nothing is to be repaired"
+        )
+        return {**result, "after": result["before"], "msg": f"{database.name}: {word}; the tool was not started"}
+    _guards(params, plan, result)
+    if params["require_backup"]:
+        result["backup"] = _backup(params["require_backup"], before, database, context)
+    if context.check_mode:
+        result["msg"] = f"{database.name}: would {'; '.join(plan.lines()[:5])}"
+        return _with_diff(result, context, before, flyway_act_plan.planned_text(before, plan))
+    answer = _start(tool, database.name, params["command"], context)
+    return _judge(params, context, database, settings, before, plan, answer, result)
+
+
+def _look(database: Database, settings: Settings, params: Mapping[str, Any], context: Context) -> History:
+    with postgres.session(database.parameters, params, context.deadline, database.search_path) as session:
+        return inspect(session, settings, context.deadline)
+
+
+def _session_parameters(params: Mapping[str, Any]) -> dict[str, str]:
+    named = {"sslmode": params["sslmode"], "sslrootcert": params["ca_path"]}
+    return {name: value for name, value in named.items() if value}
+
+
+def _plan(history: History, params: Mapping[str, Any]) -> Plan:
+    command = params["command"]
+    try:
+        refused = flyway_act_plan.refusals(history, command, params["max_deleted"], params["allow_unverifiable"])
+        plan = flyway_act_plan.of(history, command) if not refused else None
+    except CorruptHistory as error:
+        refused, plan = [("validation", str(error))], None
+    if plan is not None:
+        return plan
+    raise RefusedError(
+        f"{history.name}: {command} was not started: {'; '.join(observed(text, 600) for _id, text in refused[:3])}"
+        f"{f' (and {len(refused) - 3} more reasons)' if len(refused) > 3 else ''}",
+        refusal=refused[0][0],
+        refusals=[{"id": reason, "reason": observed(text, 600)} for reason, text in refused[:50]],
+        before=flyway_act_plan.summary(history),
+    )
+
+
+def _guards(params: Mapping[str, Any], plan: Plan, result: Mapping[str, Any]) -> None:
+    shown = {"plan": result["plan"], "plan_summary": result["plan_summary"], "plan_digest": result["plan_digest"]}
+    expected = params["expected_pending"]
+    if expected is not None and list(expected) != plan.names:
+        lines = differences(expected, plan.names)
+        raise RefusedError(
+            f"the pending migrations are not those of expected_pending (- expected, + found): {'; '.join(lines[:8])}",
+            refusal="expected_pending",
+            differences=lines,
+            **shown,
+        )
+    if params["plan_digest"] and params["plan_digest"] != plan.digest:
+        raise RefusedError(
+            f"the plan is not the one of plan_digest: it is now {'; '.join(plan.lines()[:5])}. Plan again in check mode",
+            refusal="plan_digest",
+            **shown,
+        )
+
+
+def _backup(wanted: Mapping[str, Any], history: History, database: Database, context: Context) -> dict[str, Any]:
+    """The backup that is there for the case that this goes wrong. RefusedError when there is none."""
+    if not wanted["max_age_hours"] > 0:
+        raise InputError(f"require_backup.max_age_hours is {wanted['max_age_hours']:g}; it must be more than 0")
+    now = context.clock.now()
+    name = f"a backup of set {wanted['set']} in {wanted['directory']}"
+    context.progress(f"{database.name}: looking for {name}")
+    found = backup_catalog.newest_good(wanted["directory"], wanted["set"], now, wanted["verify"])
+    if found is None:
+        raise RefusedError(f"{name} is asked for, and there is no good one: run the backup first", refusal="backup")
+    age = found.age_seconds(now) or 0.0
+    if age > wanted["max_age_hours"] * 3600:
+        raise RefusedError(
+            f"{name} is asked for that is at most {wanted['max_age_hours']:g} hours old, the newest good one, {found.id}, "
+            f"is {age / 3600:.1f} hours old: run the backup first",
+            refusal="backup",
+        )
+    searched = wanted["database"] or history.database
+    if not any(searched in (saved.name, saved.dbname) for saved in found.databases):
+        held = ", ".join(saved.name for saved in found.databases)
+        raise RefusedError(
+            f"the backup {found.id} does not hold the database {searched}, it holds {held}", refusal="backup"
+        )
+    return {"id": found.id, "age_seconds": round(age), "verified": found.verified}
+
+
+def _start(tool: flyway_tool.Tool, name: str, command: str, context: Context) -> Answer:
+    left = context.deadline.remaining()
+    seconds = left - AFTER_SECONDS if left > 2 * AFTER_SECONDS else left / 2
+    if seconds < LEAST_TOOL_SECONDS:
+        raise InputError(f"timeout leaves {seconds:.0f} s for the tool; give the task at least 30 s")
+    told = 0.0
+
+    def tick(now: float) -> None:
+        nonlocal told
+        if now - told >= PROGRESS_SECONDS:
+            told = now
+            context.progress(f"{name}: {command} has been running for {now:.0f} s")
+
+    return flyway_tool.run(tool, seconds, tick)
+
+
+def _judge(
+    params: Mapping[str, Any],
+    context: Context,
+    database: Database,
+    settings: Settings,
+    before: History,
+    plan: Plan,
+    answer: Answer,
+    result: dict[str, Any],
+) -> dict[str, Any]:
+    """What the history says now; the tool's own word counts only where it says that something went wrong."""
+    result["tool"] = {"kind": params["tool"]["kind"], **answer.as_dict()}
+    try:
+        after = _look(database, settings, params, context)
+    except RunbookError as error:
+        raise RunbookError(
+            f"{database.name}: {params['command']} was run and ended with {answer.code}, and the history could not be "
+            f"read again, so what it did is not known: {error.message}",
+            **{**result, "changed": True},
+        ) from error
+    rows = flyway_act_plan.applied(before, after)
+    result["changed"] = not flyway_act_plan.same_rows(before, after)
+    result["after"] = flyway_act_plan.summary(after)
+    result["applied"] = [
+        {"version": row.version_text or "", "script": row.script, "milliseconds": row.execution_time}
+        for row in rows
+        if row.success
+    ]
+    migrating = params["command"] == flyway_act_plan.MIGRATE
+    if migrating:
+        differs = flyway_act_plan.not_as_planned(plan, rows, params["allow_unverifiable"])
+    else:
+        differs = flyway_act_plan.not_repaired(plan, after)
+        result["repaired"] = None if differs else plan.repair.as_dict()
+    ended_well = answer.code == 0 and not answer.error
+    if differs or not (ended_well or params["tool"]["kind"] == "command") or answer.timed_out:
+        message = _what_went_wrong(params, plan, rows, answer, differs)
+        raise RunbookError(
+            f"{database.name}: {message}", **_with_diff(result, context, before, flyway_act_plan.text(after))
+        )
+    if not ended_well:
+        context.warn(f"{database.name}: all planned was applied, and the tool ended with {answer.code}: {answer.error}")
+    for warning in answer.warnings:
+        context.warn(f"{database.name}: Flyway: {warning}")
+    done = f"applied {', '.join(_names(rows)) or 'nothing'}" if migrating else "; ".join(plan.lines()[:5])
+    result["msg"] = f"{database.name}: {done}"
+    return _with_diff(result, context, before, flyway_act_plan.text(after))
+
+
+def _what_went_wrong(params: Mapping[str, Any], plan: Plan, rows: Sequence[Any], answer: Answer, differs: str) -> str:
+    applied = f"Applied before that: {', '.join(_names(rows))}. " if _names(rows) else ""
+    failed = [row for row in rows if not row.success]
+    if answer.timed_out:
+        return (
+            f"{params['command']} did not end in time and was ended after {answer.seconds:.0f} s, with all its processes. "
+            f"{applied}{f'Not as planned: {differs}. ' if differs else ''}Raise timeout, or see what it waited for"
+        )
+    if failed:
+        return (
+            f"{failed[0].script} failed and left a row with success=false, so it was not rolled back as a whole: see what "
+            f"it left, clean that up, then repair. {applied}{answer.error}"
+        )
+    if answer.code == 0 and not answer.error:
+        return (
+            f"the tool ended well, and yet the history is not as planned: {differs}. {applied}"
+            "Does it use another database, schema, table or other locations?"
+        )
+    if not differs:
+        return f"the history is as planned, and yet the tool ended with {answer.code}: {answer.error}"
+    if params["command"] == flyway_act_plan.REPAIR:
+        return f"repair ended with {answer.code}: {answer.error}. {differs}"
+    done = {row.script for row in rows}
+    next_one = next((info.script for info in plan.apply if info.script not in done), "a migration")
+    return f"migrate ended with {answer.code} at {next_one}; PostgreSQL rolled it back, it left no row. {applied}{answer.error}"
+
+
+def _names(rows: Sequence[Any]) -> list[str]:
+    return [row.version_text or row.description for row in rows if row.success]
+
+
+def _with_diff(result: dict[str, Any], context: Context, before: History, after: str) -> dict[str, Any]:
+    if not context.diff:
+        return result
+    head = f"{before.schema}.{before.table} in {before.database}"
+    return {
+        **result,
+        "diff": {
+            "before_header": head,
+            "after_header": head,
+            "before": flyway_act_plan.text(before),
+            "after": after,
+        },
+    }
