@@ -65,12 +65,13 @@ def test_the_inventory_of_the_readme_uses_variables_that_exist() -> None:
     assert host.keys() <= defaults.keys()
 
 
+@pytest.mark.parametrize("system", ["backoffice", "ecommerce", "hafnium"])
 @pytest.mark.parametrize("name", ["lab", "staging", "production"])
-def test_the_inventories_use_variables_that_exist(name: str) -> None:
-    folder = ROOT / "inventories" / name / "group_vars" / "backoffice"
-    defaults = yaml.safe_load((ROOT / "roles" / "backoffice" / "defaults" / "main.yml").read_text(encoding="utf-8"))
-    given = yaml.safe_load((folder / "backoffice.yml").read_text(encoding="utf-8"))
-    assert {key for key in given if key.startswith("backoffice_")} <= defaults.keys()
+def test_the_inventories_use_variables_that_exist(name: str, system: str) -> None:
+    folder = ROOT / "inventories" / name / "group_vars" / system
+    defaults = yaml.safe_load((ROOT / "roles" / system / "defaults" / "main.yml").read_text(encoding="utf-8"))
+    given = {key for file in folder.glob("*.yml") for key in yaml.safe_load(file.read_text(encoding="utf-8"))}
+    assert {key for key in given if key.startswith(f"{system}_")} <= defaults.keys()
 
 
 def test_the_inventories_have_the_same_variables() -> None:

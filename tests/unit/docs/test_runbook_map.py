@@ -16,11 +16,17 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 MAP: dict[str, Any] = yaml.safe_load((ROOT / "docs" / "runbook_map.yml").read_text(encoding="utf-8"))
 STEPS = [(system, step) for system, entry in MAP.items() for step in entry["steps"]]
-NUMBERS = {"backoffice": [*range(1, 30), 202], "hafnium": [*range(30, 74)], "ecommerce": [*range(74, 130), 204]}
+NUMBERS = {
+    "backoffice": [*range(1, 30), 202],
+    "hafnium": [*range(30, 74)],
+    "ecommerce": [*range(74, 130), 204],
+    "durion": [*range(169, 202)],
+}
 # How the lines of a runbook begin that ask for something.
 ASKS = {
     "backoffice": r"- |export |\s+\S|\S*scripts/|BACKOFFICE_JWT=",
     "hafnium": r"\d\. |\| \w|kubectl |curl |for |\s+curl|rpk |\./gradlew|psql |SELECT |WHERE |\*\*Symptoms",
+    "durion": r"- |\./mvnw|MAX_STEPS|curl |# curl|kubectl |java |alert:|expr:|Use y|Check the|Then |When an",
     "ecommerce": r"\s*- |\d\. |\| \w|\s+(docker|SELECT|FROM|ORDER|\./)",
 }
 # Lines of a runbook that ask for nothing: its purpose, labels of the following block, fences.
@@ -30,6 +36,7 @@ ASKS_FOR_NOTHING = {
         "JWT_HS256_SECRET + BACKOFFICE_ACCOUNT_ID.",
     ),
     "hafnium": ("| Role | Contact |",),
+    "durion": ("Workspace-level: ", "Workspace agent structure: ", "Backend agent structure plan: ", "- For **"),
     "ecommerce": (
         "Audience: ",
         "Objective: ",
@@ -67,6 +74,13 @@ def reachable_tasks(role: Path, entry: str, seen: frozenset[str] = frozenset()) 
     return names
 
 
+def entry_of(playbook: str) -> tuple[Path, str]:
+    """The role that a playbook includes, and which of its entry points."""
+    (play,) = yaml.safe_load((ROOT / "playbooks" / f"{playbook}.yml").read_text(encoding="utf-8"))
+    included = play["tasks"][-1]["ansible.builtin.include_role"]
+    return ROOT / "roles" / included["name"].rpartition(".")[2], included["tasks_from"]
+
+
 @pytest.mark.parametrize("system", MAP)
 def test_every_number_is_mapped_once(system: str) -> None:
     assert [step["number"] for step in MAP[system]["steps"]] == NUMBERS[system]
@@ -77,7 +91,7 @@ def test_a_step_leads_somewhere(system: str, step: dict[str, Any]) -> None:
     role = ROOT / MAP[system]["role"]
     if step["how"] == "playbook":
         assert (ROOT / "playbooks" / f"{step['playbook']}.yml").is_file()
-        missing = set(step["tasks"]) - reachable_tasks(role, step["playbook"].split("/")[1])
+        missing = set(step["tasks"]) - reachable_tasks(*entry_of(step["playbook"]))
         assert not missing, f"no such task in {step['playbook']}"
     elif step["how"] == "default":
         defaults = yaml.safe_load((role / "defaults" / "main.yml").read_text(encoding="utf-8"))
