@@ -7,11 +7,14 @@ That check mode touches nothing is read from the server: its rows, its statistic
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import http.server
 import itertools
 import json
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -341,6 +344,78 @@ def test_degradation_keeps_the_activity_as_evidence_and_hands_over(healthy: None
     scaled = playbooks.run(name, "-e", "ecommerce_scale_down_to=1")
     assert statuses(scaled, name, ECOMMERCE)["scale_down"] == "unverified", scaled.output
     assert "not applicable" in scaled.output
+
+
+@contextlib.contextmanager
+def page(text: Callable[[int], str]) -> Iterator[str]:
+    """Root URL of a server whose every page is ``text(number of requests so far)``."""
+    numbers = itertools.count()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = text(next(numbers)).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: Any) -> None:
+            """Nothing."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def pool(application: str, active: int, pending: int) -> Callable[[int], str]:
+    """The metrics of a pool; both services call theirs the same."""
+    labels = f'application="{application}",environment="local",pool="HikariPool-1",'
+    numbers = {"active": active, "max": 10, "pending": pending}
+    lines = [f"hikaricp_connections_{name}{{{labels}}} {value}.0\n" for name, value in numbers.items()]
+    return lambda _: "".join(lines)
+
+
+def machine(idle: float, busy: float) -> Callable[[int], str]:
+    """A node_exporter's page; each request is ten seconds after the one before."""
+
+    def text(number: int) -> str:
+        seconds = 10.0 * number
+        return (
+            "# TYPE node_cpu_seconds_total counter\n"
+            f'node_cpu_seconds_total{{cpu="0",mode="idle"}} {1000 + seconds * idle}\n'
+            f'node_cpu_seconds_total{{cpu="0",mode="user"}} {1000 + seconds * (1 - idle)}\n'
+            "# TYPE node_disk_io_time_seconds_total counter\n"
+            f'node_disk_io_time_seconds_total{{device="sda"}} {1000 + busy * number}\n'
+        )
+
+    return text
+
+
+def test_pools_of_one_name_are_told_apart_and_the_machine_is_measured(healthy: None, playbooks: Playbooks) -> None:
+    name = "ecommerce.database_degradation"
+    with (
+        page(pool("customer-facing-service", 10, 3)) as customer,
+        page(pool("order-management-service", 1, 0)) as order,
+        page(machine(idle=0.02, busy=0.1)) as node,
+    ):
+        variables = {
+            "ecommerce_customer_metrics_url": f"{customer}/actuator/prometheus",
+            "ecommerce_order_metrics_url": f"{order}/actuator/prometheus",
+            "ecommerce_database_metrics_url": node,
+            "ecommerce_sample_seconds": 1,
+        }
+        run = playbooks.run(name, "-e", json.dumps(variables))
+    found = statuses(run, name, ECOMMERCE)
+    assert (found["customer-facing-service.pool"], found["customer-facing-service.waiting"]) == ("fail", "fail")
+    assert (found["order-management-service.pool"], found["order-management-service.waiting"]) == ("pass", "pass")
+    assert (found["database.cpu"], found["database.disk"]) == ("fail", "pass"), run.output
 
 
 @pytest.mark.parametrize(
