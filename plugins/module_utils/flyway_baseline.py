@@ -17,11 +17,11 @@ from . import flyway_types as types
 from .flyway_files import TooBig
 from .flyway_settings import Settings
 from .flyway_states import Calculation, Info
-from .flyway_table import quoted
 from .postgres import Session
 
 MOST_TABLES = 2000
 _COMMENT = re.compile(r"--[^\n\r]*|/\*.*?\*/", re.DOTALL)
+_PART = re.compile(r'"(?:[^"]|"")+"|[^".]+')
 _NAME = r'(?P<name>(?:"(?:[^"]|"")+"|[A-Za-z_][\w$]*)(?:\.(?:"(?:[^"]|"")+"|[A-Za-z_][\w$]*))?)'
 _CREATED = re.compile(rf"\bcreate\s+(?:unlogged\s+)?table\s+(?:if\s+not\s+exists\s+)?{_NAME}", re.IGNORECASE)
 _GONE = re.compile(
@@ -84,9 +84,20 @@ def _text(info: Info, encoding: str) -> str:
 
 
 def _there(session: Session, names: list[str], schema: str) -> set[str]:
-    """Those of the names that a relation bears, in the schema where none is written."""
-    full = [name if re.search(r'\.(?=(?:[^"]*"[^"]*")*[^"]*$)', name) else f"{quoted(schema)}.{name}" for name in names]
+    """Those of the names that a relation bears, in the schema where none is written. The catalogue is open to everybody."""
+    parts = [_parts(name, schema) for name in names]
     rows = session.rows(
-        "SELECT to_regclass(name) IS NOT NULL FROM unnest(%s) WITH ORDINALITY AS t(name, n) ORDER BY n", [full]
+        "SELECT n.nspname::text, c.relname::text FROM pg_catalog.pg_class c "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "JOIN unnest(%s::text[], %s::text[]) AS w(schema, name) ON w.schema = n.nspname AND w.name = c.relname",
+        [[part[0] for part in parts], [part[1] for part in parts]],
     )
-    return {name for name, (there,) in zip(names, rows, strict=True) if there}
+    found = {(str(each[0]), str(each[1])) for each in rows}
+    return {name for name, part in zip(names, parts, strict=True) if part in found}
+
+
+def _parts(name: str, schema: str) -> tuple[str, str]:
+    """Schema and table as the catalogue has them: small letters, unless in quotes."""
+    written = [match[0] for match in _PART.finditer(name)]
+    plain = [part[1:-1].replace('""', '"') if part.startswith('"') else part.lower() for part in written]
+    return (plain[0], plain[1]) if len(plain) > 1 else (schema, plain[0])
