@@ -27,6 +27,7 @@ from .backup_set import (
     check_name,
     is_id,
     seconds_of,
+    stamp_seconds,
 )
 from .errors import InputError
 
@@ -61,11 +62,11 @@ class BackupSet:
 
     @property
     def started_at(self) -> float | None:
-        """Seconds since the epoch; the moment that its data is of is not earlier."""
-        return seconds_of(self.manifest.started_at) if self.manifest else None
+        """Seconds since the epoch; its data is not of an earlier moment. By its name where the manifest is lost."""
+        return seconds_of(self.manifest.started_at) if self.manifest else stamp_seconds(self.id)
 
     def age_seconds(self, now: float) -> float | None:
-        """Age of its data; negative for a set that is dated in the future, None without a manifest."""
+        """Age of its data; negative for a set that is dated in the future, None where it tells no time."""
         started = self.started_at
         return None if started is None else now - started
 

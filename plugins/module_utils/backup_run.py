@@ -82,6 +82,7 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     pg_dump = backup_programs.find("pg_dump", params["bin_dir"], context.deadline)
     pg_restore = backup_programs.find("pg_restore", params["bin_dir"], context.deadline)
     previous = backup_catalog.newest_good(params["directory"], params["set"], context.clock.now())
+    _tell_of_the_future(params, context)
     with contextlib.ExitStack() as stack:
         sources = _open(wanted, params, context, stack)
         planned = backup_plan.plan(wanted, [source.facts for source in sources], previous, folder, params)
@@ -220,10 +221,9 @@ class _Work:
     def _refuse_emptied(self, name: str, content: pg_fingerprint.Fingerprint) -> None:
         last = self.previous.manifest.saved(name) if self.previous and self.previous.manifest else None
         own = [table for table in content.tables if table.schema != pg_marker.SCHEMA]
-        before = [table for table in last.content.tables if table.schema != pg_marker.SCHEMA] if last else []
-        if before and not own and not self.params["allow_empty"]:
+        if last and last.own_tables and not own and not self.params["allow_empty"]:
             raise RefusedError(
-                f"{name} has no table; in {self.previous.id if self.previous else ''} it had {len(before)}. Nothing was "
+                f"{name} has no table; in {self.previous.id if self.previous else ''} it had {last.own_tables}. Nothing was "
                 "published. Is it the right database? If it is empty on purpose, set allow_empty"
             )
 
@@ -273,6 +273,13 @@ def _side_by_side(most: int, sources: list[Source], work: Callable[[Source], T])
         return list(pool.map(work, sources))
 
 
+def _tell_of_the_future(params: Mapping[str, Any], context: Context) -> None:
+    now = context.clock.now()
+    ahead = [item.id for item in backup_catalog.sets(params["directory"], params["set"]) if item.future(now)]
+    if ahead:
+        context.warn(f"{ahead[0]} is dated in the future: a clock was moved. It does not count as the newest set.")
+
+
 def _fresh(
     previous: BackupSet | None, sources: list[Source], params: Mapping[str, Any], context: Context
 ) -> dict[str, Any] | None:
@@ -303,7 +310,7 @@ def _summary(manifest: Manifest, folder: str) -> dict[str, Any]:
                 "encrypted": saved.encrypted,
                 "snapshot_at": saved.snapshot_at,
                 "marker": saved.marker,
-                "tables": len(saved.content.tables),
+                "tables": saved.own_tables,
                 "rows": saved.content.rows,
             }
             for saved in manifest.databases

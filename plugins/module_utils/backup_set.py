@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from . import pg_marker
 from .errors import InputError, RunbookError
 from .pg_fingerprint import Fingerprint
 
@@ -59,6 +60,11 @@ class Saved:
     encoding: str
     locale: dict[str, str | None]
     content: Fingerprint = field(repr=False)
+
+    @property
+    def own_tables(self) -> int:
+        """How many tables it has, without that of the markers."""
+        return sum(table.schema != pg_marker.SCHEMA for table in self.content.tables)
 
     def as_dict(self) -> dict[str, Any]:
         """As in the manifest: the fingerprint's tables, sequences and so on stand beside the rest."""
@@ -143,6 +149,14 @@ def is_id(text: str, name: str) -> bool:
 def stamp_of(backup_id: str) -> str:
     """The time part of an id, such as 20310402T080311Z."""
     return backup_id.rsplit("-", 1)[-1]
+
+
+def stamp_seconds(backup_id: str) -> float | None:
+    """The time in an id, in seconds since the epoch; None when it is no time."""
+    try:
+        return seconds_of(stamp_of(backup_id))
+    except ValueError:
+        return None
 
 
 def iso(seconds: float) -> str:
