@@ -36,8 +36,16 @@ NUMBER = {
 TASKS: dict[str, dict[str, dict[str, Any]]] = {
     "postgresql": {
         "flyway_status": {"histories": [{"name": "one", "locations": ["filesystem:/nowhere"]}]},
+        "pg_backup": {"set": "shop", "directory": "/tmp"},
         "pg_idle_kill": {},
         "pg_marker": {},
+        "pg_restore": {
+            "set": "shop",
+            "directory": "/tmp",
+            "state": "absent",
+            "drill_id": "one",
+            "maintenance_db": "of_the_play",
+        },
         "recovery_reconcile": {"items": [NUMBER]},
         "recovery_verify": {"manifest_path": MANIFEST},
     },

@@ -51,8 +51,10 @@ NEEDS: dict[str, dict[str, Any]] = {
     "flyway_status": {"histories": [{"name": "one", "locations": ["filesystem:/nowhere"]}]},
     "hpa_limits": {"name": "web-hpa", "max_replicas": 3},
     "hpa_status": {},
+    "pg_backup": {**LOGIN, "set": "shop", "directory": "/tmp"},
     "pg_idle_kill": LOGIN,
     "pg_marker": LOGIN,
+    "pg_restore": {**LOGIN, "set": "shop", "directory": "/tmp", "state": "absent", "drill_id": "one"},
     "recovery_history": {"system": "shop", "url": "URL/history.jsonl"},
     "recovery_reconcile": {
         **LOGIN,
@@ -91,15 +93,19 @@ NO_CHECKS = {
     "rollout_undo",
     "workload_scale",
     "workload_set",
+    "pg_backup",
     "pg_idle_kill",
     "pg_marker",
+    "pg_restore",
     "recovery_history",
     "recovery_reconcile",
 }
 # What those of them say that have another server.
 SAYS = {
+    "pg_backup": "PostgreSQL at 127.0.0.1",
     "pg_idle_kill": "PostgreSQL at 127.0.0.1",
     "pg_marker": "PostgreSQL at 127.0.0.1",
+    "pg_restore": "PostgreSQL at 127.0.0.1",
     "recovery_history": "the history at http://",
     "recovery_reconcile": "PostgreSQL at 127.0.0.1",
 }
