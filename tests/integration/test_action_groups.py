@@ -35,8 +35,14 @@ NUMBER = {
 # What each module needs besides the options of its group.
 TASKS: dict[str, dict[str, dict[str, Any]]] = {
     "postgresql": {
+        "flyway_migrate": {
+            "history": {"name": "one", "locations": ["filesystem:/nowhere"]},
+            "command": "migrate",
+            "tool": {"kind": "command", "executable": "true"},
+        },
         "flyway_status": {"histories": [{"name": "one", "locations": ["filesystem:/nowhere"]}]},
         "pg_backup": {"set": "shop", "directory": "/tmp"},
+        "pg_activity": {},
         "pg_idle_kill": {},
         "pg_marker": {},
         "pg_restore": {
@@ -46,7 +52,7 @@ TASKS: dict[str, dict[str, dict[str, Any]]] = {
             "drill_id": "one",
             "maintenance_db": "of_the_play",
         },
-        "recovery_reconcile": {"items": [NUMBER]},
+        "recovery_reconcile": {"numbers": [NUMBER]},
         "recovery_verify": {"manifest_path": MANIFEST},
     },
     "kafka": {"kafka_lag": {"groups": ["orders"]}, "kafka_status": {}},

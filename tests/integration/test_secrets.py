@@ -48,17 +48,23 @@ NEEDS: dict[str, dict[str, Any]] = {
         "sample_seconds": 0.1,
     },
     "certificate_probe": {"endpoints": [{"address": "127.0.0.1:1"}]},
+    "flyway_migrate": {
+        "history": {"name": "one", "locations": ["filesystem:/nowhere"]},
+        "command": "migrate",
+        "tool": {"kind": "command", "executable": "true"},
+    },
     "flyway_status": {"histories": [{"name": "one", "locations": ["filesystem:/nowhere"]}]},
     "hpa_limits": {"name": "web-hpa", "max_replicas": 3},
     "hpa_status": {},
     "pg_backup": {**LOGIN, "set": "shop", "directory": "/tmp"},
+    "pg_activity": LOGIN,
     "pg_idle_kill": LOGIN,
     "pg_marker": LOGIN,
     "pg_restore": {**LOGIN, "set": "shop", "directory": "/tmp", "state": "absent", "drill_id": "one"},
     "recovery_history": {"system": "shop", "url": "URL/history.jsonl"},
     "recovery_reconcile": {
         **LOGIN,
-        "items": [
+        "numbers": [
             {
                 "name": "n",
                 "database": "x",
@@ -86,6 +92,7 @@ NEEDS: dict[str, dict[str, Any]] = {
 # Modules that change things, and the one that cannot do without a workload, give no checks then: what they say of the API
 # server shows that they got to their work.
 NO_CHECKS = {
+    "flyway_migrate",
     "hpa_limits",
     "rollout_history",
     "rollout_mark",
@@ -102,6 +109,7 @@ NO_CHECKS = {
 }
 # What those of them say that have another server.
 SAYS = {
+    "flyway_migrate": "PostgreSQL at 127.0.0.1",
     "pg_backup": "PostgreSQL at 127.0.0.1",
     "pg_idle_kill": "PostgreSQL at 127.0.0.1",
     "pg_marker": "PostgreSQL at 127.0.0.1",
