@@ -28,7 +28,7 @@ _SOURCE = {"database": {"type": "str", "required": True}, "query": {"type": "str
 SPEC = databases.spec().merge(
     ArgumentSpec(
         options={
-            "items": {
+            "numbers": {
                 "type": "list",
                 "elements": "dict",
                 "required": True,
@@ -71,7 +71,7 @@ class Lift:
 def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     """Read all numbers, then lift those that are too low; in check mode only say which."""
     wanted = {database.name: database for database in databases.of(params)}
-    items = params["items"]
+    items = params["numbers"]
     _check(items, set(wanted), params["at_least"])
     lifts = _plan(items, wanted, params, context)
     too_far = [lift for lift, item in zip(lifts, items, strict=True) if _distance(lift) > item["max_lift"]]
@@ -80,13 +80,13 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
             "nothing was lifted: "
             + "; ".join(f"{lift.name} would go from {lift.current} to {lift.needed}" for lift in too_far)
             + ". That is more than max_lift: is the highest number a real one?",
-            items=[lift.as_dict() for lift in lifts],
+            numbers=[lift.as_dict() for lift in lifts],
         )
     due = [(lift, item) for lift, item in zip(lifts, items, strict=True) if lift.due]
     if not context.check_mode:
         for lift, item in due:
             _act(lift, item, wanted[lift.database], params, context)
-    return {"changed": bool(due), "items": [lift.as_dict() for lift in lifts]}
+    return {"changed": bool(due), "numbers": [lift.as_dict() for lift in lifts]}
 
 
 def _plan(
@@ -121,13 +121,13 @@ def _act(lift: Lift, item: Mapping[str, Any], database: Database, params: dict[s
 
     (after,) = databases.each([database], params, context, change, readonly=False)
     if isinstance(after, PostgresError):
-        raise RunbookError(f"{lift.name} was not lifted to {lift.needed}: {after.message}", items=[lift.as_dict()])
+        raise RunbookError(f"{lift.name} was not lifted to {lift.needed}: {after.message}", numbers=[lift.as_dict()])
     lift.after = after
     if after is None or lift.needed is None or after < lift.needed:
         raise RunbookError(
             f"{lift.name} is {after} after its statement, which should have made it {lift.needed}: open no traffic, and "
             "look at the statement",
-            items=[lift.as_dict()],
+            numbers=[lift.as_dict()],
         )
 
 
@@ -159,7 +159,7 @@ def _floor(at_least: Mapping[str, Any], name: str) -> int | None:
 
 def _check(items: list[dict[str, Any]], names: set[str], at_least: Mapping[str, Any]) -> None:
     if not 1 <= len(items) <= MOST_ITEMS:
-        raise InputError(f"items has {len(items)} items; give 1 to {MOST_ITEMS}", option="items")
+        raise InputError(f"numbers has {len(items)} items; give 1 to {MOST_ITEMS}", option="numbers")
     own = [item["name"] for item in items]
     for item in items:
         used = {item["database"], *(source["database"] for source in item["sources"])}
@@ -173,7 +173,7 @@ def _check(items: list[dict[str, Any]], names: set[str], at_least: Mapping[str, 
         if PLACE not in item["statement"]:
             raise InputError(f"the statement of {item['name']} lacks {PLACE}, where the number goes")
         if own.count(item["name"]) > 1:
-            raise InputError(f"items has {item['name']} twice: each needs a name of its own", option="items")
+            raise InputError(f"numbers has {item['name']} twice: each needs a name of its own", option="numbers")
     strangers = sorted(set(at_least) - set(own))
     if strangers:
-        raise InputError(f"at_least has {', '.join(strangers)}, which items does not have", option="at_least")
+        raise InputError(f"at_least has {', '.join(strangers)}, which numbers does not have", option="at_least")

@@ -32,12 +32,12 @@ attributes:
     description: Returns details on what has changed when in diff mode.
     support: none
     details:
-      - RV(items) says what was lifted, from where to where.
+      - RV(numbers) says what was lifted, from where to where.
   idempotent:
     description: When run twice in a row outside check mode, with the same arguments, the second run indicates no change.
     support: full
 options:
-  items:
+  numbers:
     description: The numbers, 1 to 50.
     type: list
     elements: dict
@@ -79,7 +79,7 @@ options:
         default: 100000
   at_least:
     description:
-      - For names of O(items) a number that is known from elsewhere, such as that of the databases before they were replaced.
+      - For names of O(numbers) a number that is known from elsewhere, such as that of the databases before they were replaced.
     type: dict
     default: {}
   timeout:
@@ -99,7 +99,7 @@ EXAMPLES = r"""
     databases:
       - {name: customer, login_db: customer_db}
       - {name: order, login_db: order_db}
-    items:
+    numbers:
       - name: order_number_sequence
         database: customer
         current: SELECT last_sequence FROM order_number_sequence WHERE sequence_date = current_date
@@ -119,7 +119,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-items:
+numbers:
   description:
     - For each number C(current), the C(needed) one (V(null) where none was given out), the C(action) V(lift) or V(none), and
       what it was C(after) it.

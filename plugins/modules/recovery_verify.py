@@ -68,6 +68,12 @@ options:
       other_query:
         description: One statement.
         type: str
+  compare_content:
+    description:
+      - Compare the content with the manifest. Switch it off for a database that is written to again, which M(sre.runbooks.pg_restore)
+        has compared before it took its place; then only the application's queries are asked.
+    type: bool
+    default: true
   runbook:
     description: Section of the runbook that asks for this; it stands in each check.
     type: str
@@ -113,8 +119,8 @@ verdict:
   choices: [pass, fail, unverified]
 checks:
   description:
-    - For each database C(restored.<name>), C(tables.<name>), and where the backup has such C(sequences.<name>) and
-      C(flyway.<name>).
+    - For each database C(restored.<name>), C(tables.<name>) with O(compare_content=true), and where the backup has such C(sequences.<name>) and
+      C(flyway_history.<name>).
     - For each query C(application.<name>); C(application) when there is none.
   type: list
   elements: dict

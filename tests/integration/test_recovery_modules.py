@@ -135,7 +135,7 @@ def test_what_holds_the_same_is_verified(throwaway: Throwaway, database: str, ca
     result = verify(throwaway, database, path, capsys)
     assert result["verdict"] == "pass", result
     assert set(statuses(result)) == {
-        *(f"{part}.{database}" for part in ("restored", "tables", "sequences", "flyway")),
+        *(f"{part}.{database}" for part in ("restored", "tables", "sequences", "flyway_history")),
         "application.paid",
     }
     assert result["verified_at"]
@@ -152,8 +152,8 @@ def test_what_holds_the_same_is_verified(throwaway: Throwaway, database: str, ca
         ('DROP TABLE "Payments Of"', "tables"),
         ("CREATE TABLE stranger (id int)", "tables"),
         ("SELECT setval('orders_id_seq', 3)", "sequences"),
-        ("UPDATE flyway_schema_history SET checksum = 8", "flyway"),
-        ("DROP TABLE flyway_schema_history", "flyway"),
+        ("UPDATE flyway_schema_history SET checksum = 8", "flyway_history"),
+        ("DROP TABLE flyway_schema_history", "flyway_history"),
     ],
 )
 def test_what_differs_is_red(

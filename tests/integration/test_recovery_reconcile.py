@@ -63,31 +63,31 @@ def sequence(server: Throwaway) -> list[int]:
 
 
 def test_it_is_lifted_once(pair: dict[str, Any], throwaway: Throwaway, capsys: Capture) -> None:
-    planned = run_module(recovery_reconcile, capsys, True, items=[ITEM], **pair)
-    assert planned["items"] == [
+    planned = run_module(recovery_reconcile, capsys, True, numbers=[ITEM], **pair)
+    assert planned["numbers"] == [
         {"name": ITEM["name"], "database": "customer", "current": 12, "needed": 41, "after": None, "action": "lift"}
     ]
     assert (planned["changed"], sequence(throwaway)) == (True, [77, 12])
 
-    done = run_module(recovery_reconcile, capsys, items=[ITEM], **pair)
-    assert (done["changed"], done["items"][0]["after"], sequence(throwaway)) == (True, 41, [77, 41])
-    again = run_module(recovery_reconcile, capsys, items=[ITEM], **pair)
-    assert (again["changed"], again["items"][0]["action"]) == (False, "none")
+    done = run_module(recovery_reconcile, capsys, numbers=[ITEM], **pair)
+    assert (done["changed"], done["numbers"][0]["after"], sequence(throwaway)) == (True, 41, [77, 41])
+    again = run_module(recovery_reconcile, capsys, numbers=[ITEM], **pair)
+    assert (again["changed"], again["numbers"][0]["action"]) == (False, "none")
 
 
 def test_numbers_known_from_elsewhere_count(pair: dict[str, Any], throwaway: Throwaway, capsys: Capture) -> None:
-    done = run_module(recovery_reconcile, capsys, items=[ITEM], at_least={ITEM["name"]: "55"}, **pair)
-    assert done["items"][0]["after"] == 55
-    lower = run_module(recovery_reconcile, capsys, items=[ITEM], at_least={ITEM["name"]: None}, **pair)
+    done = run_module(recovery_reconcile, capsys, numbers=[ITEM], at_least={ITEM["name"]: "55"}, **pair)
+    assert done["numbers"][0]["after"] == 55
+    lower = run_module(recovery_reconcile, capsys, numbers=[ITEM], at_least={ITEM["name"]: None}, **pair)
     assert (lower["changed"], sequence(throwaway)) == (False, [77, 55])
 
 
 def test_a_day_without_a_number(pair: dict[str, Any], throwaway: Throwaway, capsys: Capture) -> None:
     throwaway.run("DELETE FROM order_number_sequence WHERE last_sequence = 12", database="pair_customer")
-    assert run_module(recovery_reconcile, capsys, items=[ITEM], **pair)["items"][0]["after"] == 41
+    assert run_module(recovery_reconcile, capsys, numbers=[ITEM], **pair)["numbers"][0]["after"] == 41
     throwaway.run("DELETE FROM order_number_sequence", "DELETE FROM outbox", database="pair_customer")
     throwaway.run("DELETE FROM orders", database="pair_order")
-    assert run_module(recovery_reconcile, capsys, items=[ITEM], **pair)["changed"] is False
+    assert run_module(recovery_reconcile, capsys, numbers=[ITEM], **pair)["changed"] is False
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_day_without_a_number(pair: dict[str, Any], throwaway: Throwaway, caps
 def test_what_cannot_be_done_is_refused(
     change: dict[str, Any], words: str, pair: dict[str, Any], throwaway: Throwaway, capsys: Capture
 ) -> None:
-    result = run_module(recovery_reconcile, capsys, items=[{**ITEM, **change}], **pair)
+    result = run_module(recovery_reconcile, capsys, numbers=[{**ITEM, **change}], **pair)
     assert result["failed"] is True
     assert words in result["msg"]
     assert sequence(throwaway) == [77, 12]
@@ -115,12 +115,12 @@ def test_what_cannot_be_done_is_refused(
 
 @pytest.mark.parametrize("at_least", [{"other": 1}, {ITEM["name"]: "many"}])
 def test_bad_floors(at_least: dict[str, Any], pair: dict[str, Any], capsys: Capture) -> None:
-    result = run_module(recovery_reconcile, capsys, items=[ITEM], at_least=at_least, **pair)
+    result = run_module(recovery_reconcile, capsys, numbers=[ITEM], at_least=at_least, **pair)
     assert "at_least has" in result["msg"]
 
 
 def test_a_database_that_is_away_may_hold_the_highest(pair: dict[str, Any], capsys: Capture) -> None:
     away = [pair["databases"][0], {"name": "order", "login_db": "no_such_database"}]
-    result = run_module(recovery_reconcile, capsys, items=[ITEM], **{**pair, "databases": away})
+    result = run_module(recovery_reconcile, capsys, numbers=[ITEM], **{**pair, "databases": away})
     assert result["failed"] is True
     assert "nothing was lifted" in result["msg"]

@@ -19,11 +19,11 @@ ITEM = {"name": "n", "database": "x", "current": "SELECT 1", "sources": [SOURCE]
 
 @pytest.mark.parametrize("check", [False, True])
 def test_a_server_that_is_away_lifts_nothing(check: bool, capsys: Capture) -> None:
-    result = run_module(recovery_reconcile, capsys, check, items=[ITEM], **CLOSED)
+    result = run_module(recovery_reconcile, capsys, check, numbers=[ITEM], **CLOSED)
     assert result["failed"] is True
     assert "nothing was lifted, because not every number could be read: PostgreSQL at 127.0.0.1:1/x" in result["msg"]
     assert "correct-horse" not in str(result)
 
 
 def test_names_are_used_once(capsys: Capture) -> None:
-    assert "has n twice" in run_module(recovery_reconcile, capsys, items=[ITEM, ITEM], **CLOSED)["msg"]
+    assert "has n twice" in run_module(recovery_reconcile, capsys, numbers=[ITEM, ITEM], **CLOSED)["msg"]
