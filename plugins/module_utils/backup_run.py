@@ -79,12 +79,12 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     folder = backup_catalog.folder_of(params["directory"], params["set"])
     recipients = backup_age.recipients(params["recipients"])
     identities = backup_age.identities(params["identity_file"])
-    pg_dump = backup_programs.find("pg_dump", params["bin_dir"], context.deadline)
-    pg_restore = backup_programs.find("pg_restore", params["bin_dir"], context.deadline)
     previous = backup_catalog.newest_good(params["directory"], params["set"], context.clock.now())
     _tell_of_the_future(params, context)
     with contextlib.ExitStack() as stack:
         sources = _open(wanted, params, context, stack)
+        pg_dump = backup_programs.find("pg_dump", params["bin_dir"], context.deadline)
+        pg_restore = backup_programs.find("pg_restore", params["bin_dir"], context.deadline)
         planned = backup_plan.plan(wanted, [source.facts for source in sources], previous, folder, params)
         found = backup_lock.leftovers(folder)
         result = {"changed": False, "plan": planned, "backup": None, **_told(found)}

@@ -269,7 +269,10 @@ leftovers:
   elements: dict
   returned: success
   sample:
-    - {database: order_db_drill_march, comment: "sre.runbooks drill march by ops@host at 2031-04-02T07:00:00.000+00:00: ready ecommerce-20310401T080311Z", age_seconds: 7800}
+    - database: order_db_drill_march
+      comment: >-
+        sre.runbooks drill march by ops@host at 2031-04-02T07:00:00.000+00:00: ready ecommerce-20310401T080311Z
+      age_seconds: 7800
 """
 
 from ansible_collections.sre.runbooks.plugins.module_utils import backup_restore, operation
