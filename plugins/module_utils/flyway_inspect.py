@@ -83,8 +83,9 @@ class History:
 
     @property
     def nothing_resolved(self) -> bool:
-        """Nothing lies in the locations: they are wrong, whatever Flyway's validation says."""
-        return not self.resolution.migrations
+        """Nothing lies in the locations: they are wrong, whatever Flyway's validation says. Programs lie elsewhere."""
+        programs = [row.type in types.PROGRAMS for row in self.rows if row.type not in types.SYNTHETIC]
+        return not self.resolution.migrations and not (programs and all(programs))
 
     @property
     def infos(self) -> list[Info]:
@@ -139,8 +140,7 @@ class History:
 def inspect(session: Session, settings: Settings, deadline: Deadline) -> History:
     """Look at one history. Raises PostgresError, InputError and DeadlineError; what is wrong with it is in the result."""
     table = flyway_table.read(session, settings.schema, settings.table)
-    deadline.within(0.001, f"reading the migrations of {settings.name}")
-    resolution = flyway_resolve.resolve(settings, Surroundings(table.database, _users(table)))
+    resolution = flyway_resolve.resolve(settings, Surroundings(table.database, _users(table)), deadline)
     lock = flyway_lock.look(session, settings.schema, settings.table)
     history = judge(settings, table, resolution, lock)
     if history.exists == "present":

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import codecs
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from . import flyway_names as names
 from . import flyway_script_conf as script_conf
+from .clock import Deadline
 from .flyway_checksum import checksum
 from .flyway_files import File, Found, TooBig, gather
 from .flyway_locations import distinct
@@ -23,6 +25,7 @@ from .flyway_version import Version
 # Placeholders within scripts that are programs are written in another way.
 SCRIPT_PLACEHOLDER_PREFIX = "FP__"
 SCRIPT_PLACEHOLDER_SUFFIX = "__"
+_UNDO = re.compile(r"U[0-9][0-9._]*__")  # a name of the paid editions, which the free one passes over
 
 
 @dataclass(frozen=True)
@@ -100,11 +103,11 @@ class Surroundings:
     users: tuple[str, ...] = ()
 
 
-def resolve(settings: Settings, surroundings: Surroundings) -> Resolution:
-    """Read all locations. Raises InputError for a location that is none; all else is in the result."""
+def resolve(settings: Settings, surroundings: Surroundings, deadline: Deadline | None = None) -> Resolution:
+    """Read all locations. Raises InputError for a location that is none, DeadlineError; all else is in the result."""
     found = gather(distinct(settings.locations, settings.working_directory), settings.jars)
     result = Resolution(problems=found.problems, absent=found.absent, searched=found.searched)
-    resolver = _Resolver(settings, surroundings, found, result)
+    resolver = _Resolver(settings, surroundings, found, result, deadline)
     kept = {migration.identity: migration for migration in resolver.migrations()}
     result.migrations = list(kept.values())
     result.refusals += _twice(result.migrations)
@@ -112,11 +115,19 @@ def resolve(settings: Settings, surroundings: Surroundings) -> Resolution:
 
 
 class _Resolver:
-    def __init__(self, settings: Settings, surroundings: Surroundings, found: Found, result: Resolution) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        surroundings: Surroundings,
+        found: Found,
+        result: Resolution,
+        deadline: Deadline | None,
+    ) -> None:
         self.settings = settings
         self.surroundings = surroundings
         self.files = found.files
         self.result = result
+        self.deadline = deadline
         self.prefixes = names.prefixes(settings)
         self.companions = {
             file.relative.lower(): file for file in found.files if file.relative.lower().endswith(".conf")
@@ -125,6 +136,8 @@ class _Resolver:
     def migrations(self) -> Iterator[Resolved]:
         sql, scripts = self.settings.sql_migration_suffixes, names.SCRIPT_SUFFIXES
         for file in self.files:
+            if self.deadline:
+                self.deadline.within(1, f"reading {file.shown}")
             self._judge_name(file)
             if file.name.endswith(".class"):
                 yield from self._program(file)
@@ -147,10 +160,10 @@ class _Resolver:
         if not names.is_among(file.name, "", suffixes):
             return
         problem = names.parse(file.name, self.settings, suffixes, self.prefixes).problem
-        if problem:
+        if problem and not _UNDO.match(file.name):
             self.result.ill_named.append(file.shown)
-            if self.settings.validate_migration_naming:
-                self.result.refusals.append(f"invalid name: {problem}")
+        if problem and self.settings.validate_migration_naming:
+            self.result.refusals.append(f"invalid name: {problem}")
 
     def _program(self, file: File) -> Iterator[Resolved]:
         name = names.of_class(file.name.removesuffix(".class"))

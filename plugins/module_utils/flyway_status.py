@@ -16,6 +16,7 @@ from .databases import Database
 from .errors import InputError
 from .flyway_checks import checks_of, findings_of, unreachable
 from .flyway_inspect import History, inspect
+from .flyway_locations import distinct
 from .flyway_settings import SUBOPTIONS, Settings
 from .flyway_types import SUCCESS
 from .operation import Context
@@ -46,6 +47,8 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     asked = databases.of(params, "histories")
     _refuse_alike([database.name for database in asked])
     settings = {database.name: Settings.of(database.item, database.name) for database in asked}
+    for each in settings.values():
+        distinct(each.locations, each.working_directory)  # a location that is none is refused before a server is asked
 
     def ask(session: Session, database: Database) -> History:
         return inspect(session, settings[database.name], context.deadline)

@@ -26,6 +26,9 @@ class Version:
     def __str__(self) -> str:
         return self.text
 
+    def __format__(self, spec: str) -> str:
+        return format(self.text, spec)
+
 
 EMPTY = Version((-2, ()), "", "")  # before every other: nothing was applied yet
 CURRENT = Version((-1, ()), "<< Current Version >>", "<< Current Version >>")
