@@ -249,7 +249,9 @@ def _open(
         session = stack.enter_context(postgres.session(database.parameters, params, context.deadline))
         if backup_programs.major_of(session.server_version) >= 17:
             session.rows("SELECT pg_catalog.set_config('transaction_timeout', '0', false)")
-        session.rows("SELECT pg_catalog.set_config('idle_in_transaction_session_timeout', '0', false)")
+        wait_ms = int(params["lock_wait_seconds"] * 1000)
+        for name, value in (("idle_in_transaction_session_timeout", 0), ("lock_timeout", wait_ms)):
+            session.rows("SELECT pg_catalog.set_config(%s, %s, false)", [name, str(value)])
         sources.append(Source(database, session, backup_plan.facts(session)))
     return sources
 
