@@ -70,18 +70,19 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
         except RunbookError as error:  # a server too old, or too large
             return PostgresError("other", error.message)
 
-    judge, rows, found, told = Judge(params), [], [], []
+    judge, rows, found, told, captured = Judge(params), [], [], [], []
     for database, answer in zip(targets, databases.each(targets, params, context, ask), strict=True):
         if isinstance(answer, Observed):
             own = judge.checks(answer)
             rows += own
             found += findings(answer, own)
             told.append(_data(answer, params))
+            captured.append(_capture(answer, params["capture_rows"]))
         elif isinstance(answer, PostgresError):
             rows.append(judge.no_answer(database.name, answer))
             found += _unreachable(rows[-1], database, answer)
             told.append({"name": database.name, "answered": False, "problem": answer.message})
-    return report(rows, found, databases=told)
+    return report(rows, found, databases=told, **({"capture": captured} if params["capture"] else {}))
 
 
 def _check(params: dict[str, Any]) -> None:
@@ -135,8 +136,6 @@ def _data(seen: Observed, params: dict[str, Any]) -> dict[str, Any]:
         "slow_queries": _slow(seen, params),
         "notes": seen.notes,
     }
-    if params["capture"]:
-        data["activity"] = [_captured(one) for one in seen.own[: params["capture_rows"]]]
     return data
 
 
@@ -167,6 +166,11 @@ def _session(one: Backend, show: bool, **more: Any) -> dict[str, Any]:
         **more,
     }
     return {**told, "query": shape(one.query)} if show else told
+
+
+def _capture(seen: Observed, most: int) -> dict[str, Any]:
+    """All sessions of a database as evidence, at most so many."""
+    return {"name": seen.name, "activity": [_captured(one) for one in seen.own[:most]]}
 
 
 def _captured(one: Backend) -> dict[str, Any]:

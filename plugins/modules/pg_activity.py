@@ -265,16 +265,25 @@ databases:
       description: What could not be looked at, and why.
       type: list
       elements: str
-    activity:
-      description: All sessions, with O(capture).
-      type: list
-      elements: dict
   sample:
     - {name: hafnium, answered: true, problem: "", datname: hafnium, server_version: "15.6", answer_ms: 1, sessions: 12, hidden: 0,
        states: {active: 2, idle: 10}, counts: [{usename: hafnium, application_name: PostgreSQL JDBC Driver, state: idle,
        count: 10, oldest_seconds: 61.5}], limits: [{what: "max_connections, 3 of 100 reserved", used: 13, most: 97,
        percent: 13.4}], long_queries: [], idle_in_transaction: [], blockers: [], prepared: [], replication: {in_recovery: false,
        receiver: null, lag_seconds: null, standbys: []}, xmin_holders: [], slow_queries: [], notes: []}
+capture:
+  description: All sessions of each database that answered. The report of a run keeps them.
+  type: list
+  elements: dict
+  returned: with O(capture)
+  contains:
+    name:
+      description: Name of the item of O(databases).
+      type: str
+    activity:
+      description: Its sessions, with their statements without values.
+      type: list
+      elements: dict
 """
 
 from ansible_collections.sre.runbooks.plugins.module_utils import operation, pg_activity

@@ -156,8 +156,9 @@ def test_long_queries_and_evidence_without_values(here: Scene) -> None:
         (data,) = result["databases"]
         assert [row["pid"] for row in data["long_queries"]] == [here.pid(busy)]
         assert "query" not in data["long_queries"][0]
-        assert data["activity"][0]["query"] == "SELECT pg_sleep(?), ?"
-        assert data["activity"][0]["waits_for"] == "Timeout: PgSleep"
+        (captured,) = result["capture"]
+        assert captured["activity"][0]["query"] == "SELECT pg_sleep(?), ?"
+        assert captured["activity"][0]["waits_for"] == "Timeout: PgSleep"
         assert "hunter2" not in str(result)
         assert statuses(ask(here))[f"long_queries.{DATABASE}"] == "pass"
 
