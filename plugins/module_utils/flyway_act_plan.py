@@ -146,7 +146,7 @@ def planned_text(history: History, plan: Plan) -> str:
             else line
         )
     lines += [f"     make {what}\n" for what in plan.creates]
-    lines += [f"     {info.version or '':<12} {info.type:<8} {info.script} (to apply)\n" for info in plan.apply]
+    lines += [f"     {info.version or ''!s:<12} {info.type:<8} {info.script} (to apply)\n" for info in plan.apply]
     lines += [
         f"     {info.row.version_text or '':<12} DELETE   {info.script}\n" for info in plan.repair.deleted if info.row
     ]

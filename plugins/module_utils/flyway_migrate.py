@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,9 +16,11 @@ from .argspec import ArgumentSpec
 from .databases import Database
 from .errors import InputError, RefusedError, RunbookError
 from .flyway_act_plan import Plan
+from .flyway_files import TooBig
 from .flyway_inspect import History, inspect
 from .flyway_plan import CorruptHistory
 from .flyway_settings import SUBOPTIONS, Settings
+from .flyway_states import Info
 from .flyway_tool import Answer
 from .operation import Context
 from .redact import observed
@@ -25,6 +28,10 @@ from .redact import observed
 AFTER_SECONDS = 20.0  # kept of the total time, to look at the history after the tool
 LEAST_TOOL_SECONDS = 5.0
 PROGRESS_SECONDS = 5.0
+# Statements that PostgreSQL does not run within a transaction, and endings of one in the middle of a script.
+_OUTSIDE = re.compile(
+    r"(?im)\b(concurrently|vacuum|alter\s+system|(?:create|drop)\s+(?:database|tablespace))\b|^\s*(commit|call)\b"
+)
 
 SPEC = ArgumentSpec(
     options={
@@ -251,12 +258,29 @@ def _what_went_wrong(params: Mapping[str, Any], plan: Plan, rows: Sequence[Any],
             "Does it use another database, schema, table or other locations?"
         )
     if not differs:
-        return f"the history is as planned, and yet the tool ended with {answer.code}: {answer.error}"
+        return f"the history is as planned, and yet the tool reports an error (it ended with {answer.code}): {answer.error}"
     if params["command"] == flyway_act_plan.REPAIR:
-        return f"repair ended with {answer.code}: {answer.error}. {differs}"
+        return f"repair failed: {answer.error}. {differs}"
     done = {row.script for row in rows}
-    next_one = next((info.script for info in plan.apply if info.script not in done), "a migration")
-    return f"migrate ended with {answer.code} at {next_one}; PostgreSQL rolled it back, it left no row. {applied}{answer.error}"
+    stopped = next((info for info in plan.apply if info.script not in done), None)
+    if stopped is None:
+        return f"migrate failed. {applied}{answer.error}"
+    if not any(stopped.script in line for line in (answer.error, *answer.output)):
+        return f"the tool ended with {answer.code}, and {stopped.script} has no row. {applied}{answer.error}"
+    return f"{stopped.script} failed and left no row: {_left_behind(stopped)}. {applied}{answer.error}"
+
+
+def _left_behind(info: Info) -> str:
+    """What a migration without a row may have left in the database."""
+    try:
+        text = info.resolved.file.read().decode("utf-8", "replace") if info.resolved and info.resolved.file else ""
+    except (OSError, TooBig):
+        text = ""
+    if not text:
+        return "whether PostgreSQL rolled back all of it is not known, since its text is not"
+    if _OUTSIDE.search(text):
+        return "it has statements that run outside of transactions, so see what they left (an invalid index, half the rows)"
+    return "PostgreSQL rolled it back"
 
 
 def _names(rows: Sequence[Any]) -> list[str]:

@@ -51,6 +51,7 @@ _TOLD = re.compile(
 )
 MOST_LINES = 40
 LINE_CHARACTERS = 400
+ERROR_CHARACTERS = 700
 
 
 @dataclass(frozen=True)
@@ -125,18 +126,19 @@ def run(tool: Tool, seconds: float, tick: Callable[[float], None]) -> Answer:
     ended = program_run.run(tool.command, tool.environment, tool.directory, seconds, tick)
     secrets = [value for name, value in tool.environment.items() if re.search(r"(?i)passw", name) and len(value) > 2]
 
-    def shown(text: str) -> str:
+    def shown(text: str, limit: int = LINE_CHARACTERS) -> str:
         for secret in secrets:
             text = text.replace(secret, "[redacted]")
-        return observed(text, LINE_CHARACTERS)
+        return observed(text, limit)
 
     told = _json(ended.stdout)
-    lines = [line for stream in (ended.stdout, ended.stderr) for line in stream.decode("utf-8", "replace").splitlines()]
+    spoken = (ended.stderr,) if told else (ended.stdout, ended.stderr)  # JSON was read, and is no text for people
+    lines = [line for stream in spoken for line in stream.decode("utf-8", "replace").splitlines()]
     kept = [shown(line) for line in lines if line.strip()][-MOST_LINES:]
     error = _error(told, lines) if ended.code or _failed(told) else ""
     warnings = [shown(str(text)) for each in told for text in each.get("warnings") or []][:20]
     version = next((str(each["flywayVersion"]) for each in told if each.get("flywayVersion")), None)
-    return Answer(ended.code, ended.timed_out, ended.seconds, shown(error), warnings, version, kept)
+    return Answer(ended.code, ended.timed_out, ended.seconds, shown(error, ERROR_CHARACTERS), warnings, version, kept)
 
 
 def jdbc_url(parameters: Mapping[str, str]) -> str:
@@ -253,7 +255,7 @@ def _error(told: Sequence[Mapping[str, Any]], lines: Sequence[str]) -> str:
         error = each.get("error")
         message = error.get("message") if isinstance(error, Mapping) else error
         if message:
-            return " ".join(str(message).split())
+            return " ".join(re.sub(r"-{5,}", ":", str(message)).split())
     spoken = [
         line
         for number, line in enumerate(lines)
