@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,13 @@ def throwaway() -> Iterator[Throwaway]:
         lab_postgres.wheel_bin()
     except lab_postgres.MissingPostgres as error:
         pytest.skip(str(error))
+    with serving() as server:
+        yield server
+
+
+@contextmanager
+def serving() -> Iterator[Throwaway]:
+    """The server, for as long as the context is open."""
     folder = Path(tempfile.mkdtemp(prefix="sre-pg-"))
     folder.chmod(0o755)
     paths = Paths(folder)
