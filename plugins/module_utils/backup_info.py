@@ -71,7 +71,7 @@ def _age(newest: BackupSet | None, now: float, params: Mapping[str, Any]) -> Che
         hint = "There is no whole backup in this folder. Make one now; see the reasons in the list of sets."
         return _check(f"backup_age.{params['set']}", title, FAIL, "none", expected, hint)
     hours = (newest.age_seconds(now) or 0.0) / HOUR
-    hint = "Measured from the begin of the backup. What a restore would lose is told by the markers."
+    hint = "Measured from the moment the backup was begun. What a restore would lose is told by the markers."
     young = hours <= params["max_age_hours"]
     if not young:
         hint = "Does the schedule still run, and into this folder?"
@@ -86,7 +86,7 @@ def _whole(past: Sequence[BackupSet], params: Mapping[str, Any], context: Contex
         "every file as in the manifest",
     )
     if not past:
-        return _check(name, title, FAIL, "no backup", expected, "There is none in this folder.")
+        return _check(name, title, UNVERIFIED, None, expected, "There is none in this folder.")
     newest = past[0]
     hint = "Read again and compared by sha256. Whether it can be restored is shown by a restore only."
 
@@ -160,7 +160,7 @@ def _retention(good: Sequence[BackupSet], now: float, params: Mapping[str, Any])
     name, title = f"backup_retention.{params['set']}", "backups are kept long enough"
     expected = f"at least {params['retention_days']:g} days"
     if not good:
-        return _check(name, title, FAIL, "none", expected, "There is no whole backup.")
+        return _check(name, title, UNVERIFIED, None, expected, "There is no whole backup.")
     days = max(0.0, (good[-1].age_seconds(now) or 0.0) / DAY)
     told = f"{len(good)} whole sets, the oldest of {days:.1f} days ago"
     if days >= params["retention_days"] - params["max_age_hours"] / 24:
@@ -177,7 +177,6 @@ def _findings(checks: Sequence[Check], name: str) -> list[Finding]:
         "database_missing": ("backup_databases",),
         "backup_empty": ("backup_content",),
         "clock_moved": ("backup_clock",),
-        "kept_too_short": ("backup_retention",),
     }
     return [
         Finding(cause, "seen", [failed[check] for check in ids if check in failed], [f"recovery of {name}"])

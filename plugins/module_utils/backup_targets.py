@@ -145,6 +145,12 @@ def _present(target: Target, backup_id: str, where: str) -> Action:
 
 def _replaced(target: Target, backup_id: str, where: str) -> Action:
     if target.state is None and target.before_state is None:
+        away = [state for state in target.server.marked() if state.name.startswith(f"{target.name}_before_")]
+        if away and away[0].mark:
+            raise RefusedError(
+                f"database {where} is not there; {away[0].name} is what a killed restore renamed away: run with "
+                f"drill_id {away[0].mark.run} and backup {away[0].mark.backup}, which puts it back first"
+            )
         raise RefusedError(f"database {where} is not there: nothing is replaced. Use state=present")
     if target.state is not None and target.state.template:
         raise RefusedError(f"database {where} is a template: it is not replaced")

@@ -73,8 +73,8 @@ checks:
   returned: always
 findings:
   description:
-    - The causes V(no_backup), V(backup_broken), V(database_missing), V(backup_empty), V(clock_moved) and
-      V(kept_too_short), with the checks that show them.
+    - The causes V(no_backup), V(backup_broken), V(database_missing), V(backup_empty) and V(clock_moved), with the checks
+      that show them.
   type: list
   elements: dict
   returned: always
