@@ -23,6 +23,7 @@ BENCHMARKS = (
     "workload_diagnosis",
     "actuator_health",
     "rollout_status",
+    "pg_backup",
 )
 COLUMNS = ("measured", "ours", "theirs", "ratio", "target")
 
