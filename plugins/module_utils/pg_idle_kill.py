@@ -74,6 +74,7 @@ class Seen:
 
     name: str
     datname: str
+    user: str
     server_version: str
     states: dict[str, int]
     steps: list[Step]
@@ -102,7 +103,8 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     targets = databases.of(params)
     seen = _read_all(targets, wish, params, context)
     plan = joined([one.steps for one in seen], wish)
-    problems = _rehearse(plan) if context.check_mode else _act(plan, seen, targets, params, context)
+    lost = [] if context.check_mode else _act(plan, seen, targets, params, context)
+    problems = lost + _problems(_settled(plan, context.check_mode), {one.name: one.user for one in seen})
     result = _result(plan, seen, params, context)
     _warn(seen, plan, context)
     if problems:
@@ -129,7 +131,8 @@ def _read_all(targets: list[Database], wish: Wish, params: dict[str, Any], conte
         if isinstance(answer, RunbookError)
     ]
     if problems:
-        raise RefusedError(f"{'; '.join(problems)} -- nothing was ended", changed=False)
+        told = "; ".join(problem.rstrip(".") for problem in problems)
+        raise RefusedError(f"{told}. Nothing was ended.", changed=False)
     return [answer for answer in answers if isinstance(answer, Seen)]
 
 
@@ -156,11 +159,13 @@ def _read(session: Session, database: Database, wish: Wish, texts: bool) -> Seen
     blocked: dict[int, int] = dict(session.rows(_BLOCKED))
     steps = steps_of(database.name, clients, wish, advisory, blocked)
     prepared = pg_prepared.read(session)
-    known = pg_idle_cure.timeouts(session, {step.backend.usename for step in steps})
-    hints = pooler_hints(steps) + pg_idle_cure.hints(database.name, steps, known)
+    leaked = [step for step in steps if step.action != KEEP]
+    known = pg_idle_cure.timeouts(session, {step.backend.usename for step in leaked})
+    hints = pooler_hints(leaked) + pg_idle_cure.hints(database.name, leaked, known)
     return Seen(
         database.name,
         session.database,
+        session.user,
         session.server_version,
         pg_sessions.states(clients),
         steps,
@@ -170,12 +175,6 @@ def _read(session: Session, database: Database, wish: Wish, texts: bool) -> Seen
 
 
 # -- act
-
-
-def _rehearse(plan: Plan) -> list[str]:
-    for step in plan.of(TERMINATE):
-        step.outcome = "would_terminate" if step.backend.may_terminate else DENIED
-    return _problems(plan)
 
 
 def _act(plan: Plan, seen: list[Seen], targets: list[Database], params: dict[str, Any], context: Context) -> list[str]:
@@ -188,15 +187,15 @@ def _act(plan: Plan, seen: list[Seen], targets: list[Database], params: dict[str
         everything = pg_sessions.of_database(pg_sessions.read(session), session.database)
         by_name[database.name].after = pg_sessions.states(everything)
 
-    answers = databases.each(concerned, params, context, end, readonly=False) if concerned else []
-    lost = [
+    try:
+        answers = databases.each(concerned, params, context, end) if concerned else []
+    except RunbookError as error:  # no time left for one of them: what became of the others stands in their steps
+        return [error.message]
+    return [
         f"{database.name}: {answer.message}"
         for database, answer in zip(concerned, answers, strict=True)
         if isinstance(answer, PostgresError)
     ]
-    for step in plan.of(TERMINATE):
-        step.outcome = step.outcome or "not_tried"
-    return lost + _problems(plan)
 
 
 def _end_all(session: Session, steps: list[Step], wait_seconds: float, context: Context) -> None:
@@ -251,19 +250,36 @@ def _alive(session: Session, steps: list[Step]) -> set[int]:
 # -- result
 
 
-def _problems(plan: Plan) -> list[str]:
+def _settled(plan: Plan, check_mode: bool) -> list[Step]:
+    """The steps of the plan, those without an outcome with what would become of them, or has not been tried."""
+    steps = plan.of(TERMINATE)
+    for step in steps:
+        foreseen = "would_terminate" if step.backend.may_terminate else DENIED
+        step.outcome = step.outcome or (foreseen if check_mode else "not_tried")
+    return steps
+
+
+def _problems(planned: list[Step], login: dict[str, str]) -> list[str]:
+    told = []
+    for superuser, remedy in ((False, "GRANT pg_signal_backend TO {user}"), (True, "only a superuser may end those")):
+        steps = [step for step in planned if step.outcome == DENIED and step.backend.superuser is superuser]
+        users = ", ".join(sorted({login[step.database] for step in steps}))
+        if steps:
+            told.append(f"{_of(steps, planned)} may not be ended by {users}: {remedy.format(user=users)}")
     words = {
-        DENIED: "may not be ended by this user: GRANT pg_signal_backend to it, or be a superuser for superusers' sessions",
         "timeout": "were told to end and were not seen to within wait_seconds: see pg_stat_activity, wait_event",
         "not_tried": "were not tried: the time was used up or the connection lost. Run the task again",
     }
-    told = []
     for outcome, word in words.items():
-        steps = [step for step in plan.of(TERMINATE) if step.outcome == outcome]
+        steps = [step for step in planned if step.outcome == outcome]
         if steps:
-            users = ", ".join(sorted({step.backend.usename for step in steps})[:10])
-            told.append(f"{len(steps)} of {len(plan.of(TERMINATE))} sessions ({users}) {word}")
+            told.append(f"{_of(steps, planned)} {word}")
     return told
+
+
+def _of(steps: list[Step], planned: list[Step]) -> str:
+    users = ", ".join(sorted({step.backend.usename for step in steps})[:10])
+    return f"{len(steps)} of {len(planned)} sessions ({users})"
 
 
 def _result(plan: Plan, seen: list[Seen], params: dict[str, Any], context: Context) -> dict[str, Any]:
