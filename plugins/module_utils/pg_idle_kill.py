@@ -23,7 +23,7 @@ from .pg_prepared import Prepared
 from .pg_sessions import DISABLED
 from .postgres import PostgresError, Session
 
-MOST_LISTED = 2000
+MOST_LISTED = 1000
 POLL_SECONDS = 0.05
 DENIED = "denied"
 
@@ -100,6 +100,11 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     wish = Wish.of(params)
     if not 0.1 <= params["wait_seconds"] <= 60:
         raise InputError(f"wait_seconds is {params['wait_seconds']:g}; it must be from 0.1 to 60")
+    if params["wait_seconds"] >= params["timeout"]:
+        raise InputError(
+            f"wait_seconds is {params['wait_seconds']:g}, and timeout {params['timeout']:g}: no time would be left to end "
+            "a session. Raise timeout."
+        )
     targets = databases.of(params)
     seen = _read_all(targets, wish, params, context)
     plan = joined([one.steps for one in seen], wish)

@@ -114,7 +114,9 @@ options:
     choices: [withhold, refuse]
     default: withhold
   wait_seconds:
-    description: Longest time to wait until the server has none of the ended sessions any more, from 0.1 to 60.
+    description:
+      - Longest time to wait until the server has none of the ended sessions any more, from 0.1 to 60 seconds, and less than
+        O(timeout).
     type: float
     default: 5.0
   show_query:
@@ -193,7 +195,7 @@ kept:
   returned: when a plan could be made
   sample: 1
 sessions:
-  description: Sessions that were idle for long enough. Those to be ended first, those idle for longest first; at most 2000.
+  description: Sessions that were idle for long enough. Those to be ended first, those idle for longest first; at most 1000.
   type: list
   elements: dict
   returned: when a plan could be made

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -24,6 +26,7 @@ from tests.support import postgres_majors
 from tests.unit.plugins.module_runner import run_module
 
 AGE = 0.5
+TASK_SECONDS = 30.0
 DEFAULTS = {name: option.get("default") for name, option in pg_idle_kill.SPEC.options.items()}
 Run = dict[str, Any]
 
@@ -49,7 +52,7 @@ def kill(here: Scene, check: bool = False, user: str = scene.OPERATOR, **options
     """The module's own run, with a short age."""
     params = {**DEFAULTS, **here.options(user), "floor_seconds": 0.0, "idle_seconds": AGE, **options}
     warned: list[str] = []
-    context = Context(check_mode=check, deadline=Deadline(30, Clock()), warn=warned.append)
+    context = Context(check_mode=check, deadline=Deadline(TASK_SECONDS, Clock()), warn=warned.append)
     return {**pg_idle_kill.run(params, context), "warned": warned}
 
 
@@ -192,6 +195,30 @@ def test_one_that_is_denied_does_not_save_the_others(here: Scene) -> None:
         assert outcomes(caught.value.details) == {here.pid(foreign): "denied", here.pid(own): ending}
     assert here.alive(foreign)
     assert not here.alive(own)
+
+
+def test_a_session_that_does_not_end_is_not_told_as_ended(here: Scene) -> None:
+    """Its process is stopped: the signal has been sent, and has no effect yet."""
+    stuck = here.open()
+    here.age(AGE, stuck)
+    pid = here.pid(stuck)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(RunbookError, match="were told to end and were not seen to") as caught:
+            kill(here, wait_seconds=0.2)
+        assert outcomes(caught.value.details) == {pid: "timeout"}
+        assert (caught.value.details["changed"], caught.value.details["terminated"]) == (False, 0)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def test_without_time_left_nothing_is_tried(here: Scene) -> None:
+    leaked = here.open()
+    here.age(AGE, leaked)
+    with pytest.raises(RunbookError, match=r"1 of 1 sessions \(app\) were not tried") as caught:
+        kill(here, wait_seconds=TASK_SECONDS)
+    assert outcomes(caught.value.details) == {here.pid(leaked): "not_tried"}
+    assert here.alive(leaked)
 
 
 def test_superusers_only_when_told_and_by_a_superuser(here: Scene) -> None:

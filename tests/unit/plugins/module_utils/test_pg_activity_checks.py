@@ -123,7 +123,13 @@ def test_the_number_of_sessions_only_when_a_number_is_given() -> None:
 
 @pytest.mark.parametrize(
     ("kind", "observed_fault"),
-    [("refused", "fail"), ("too_many", "fail"), ("password", "unverified"), ("tls", "unverified")],
+    [
+        ("refused", "fail"),
+        ("too_many", "fail"),
+        ("statement_timeout", "fail"),
+        ("password", "unverified"),
+        ("tls", "unverified"),
+    ],
 )
 def test_a_database_that_could_not_be_asked(kind: str, observed_fault: str) -> None:
     row = Judge(DEFAULTS).no_answer("s", PostgresError(kind, "said"))

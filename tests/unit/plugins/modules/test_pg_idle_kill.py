@@ -36,6 +36,7 @@ def test_a_server_that_is_away_ends_nothing_and_says_so(capsys: Capture, check: 
 def test_wrong_options_contact_nothing(capsys: Capture) -> None:
     assert "below floor_seconds (60)" in run_module(pg_idle_kill, capsys, idle_seconds=30, **CLOSED)["msg"]
     assert "from 0.1 to 60" in run_module(pg_idle_kill, capsys, wait_seconds=0, **CLOSED)["msg"]
+    assert "Raise timeout" in run_module(pg_idle_kill, capsys, wait_seconds=5, timeout=5, **CLOSED)["msg"]
     assert "login_host is empty" in run_module(pg_idle_kill, capsys, **{**CLOSED, "login_host": ""})["msg"]
     assert "databases is an empty list" in run_module(pg_idle_kill, capsys, databases=[])["msg"]
 
