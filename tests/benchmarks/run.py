@@ -24,6 +24,7 @@ BENCHMARKS = (
     "actuator_health",
     "rollout_status",
     "pg_backup",
+    "pg_idle_kill",
 )
 COLUMNS = ("measured", "ours", "theirs", "ratio", "target")
 

@@ -58,7 +58,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "hpa_status": {},
     "pg_backup": {**LOGIN, "set": "shop", "directory": "/tmp"},
     "pg_activity": LOGIN,
-    "pg_idle_kill": LOGIN,
+    "pg_idle_kill": {**LOGIN, "wait_seconds": 1},
     "pg_marker": LOGIN,
     "pg_restore": {**LOGIN, "set": "shop", "directory": "/tmp", "state": "absent", "drill_id": "one"},
     "recovery_history": {"system": "shop", "url": "URL/history.jsonl"},
