@@ -13,7 +13,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Row:
-    """One row. ``faults`` are put in in this order; ``checks`` are ids that must have the status they are given."""
+    """One row. ``faults`` are put in in this order; ``checks`` are ids that must have the status they are given.
+
+    ``part`` is the part of the lab that is needed; empty for the whole one of the playbook's system.
+    """
 
     kind: str
     situation: str
@@ -23,6 +26,7 @@ class Row:
     cause: str | None = None
     checks: dict[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()
+    part: str = ""
 
     @property
     def system(self) -> str:

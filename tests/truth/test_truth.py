@@ -9,20 +9,20 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.playbooks import Playbooks, lab_command
-from tests.truth import hafnium_rows, rows
+from tests.truth import database_rows, hafnium_rows, rows
 from tests.truth.rows import Row
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 
-ROWS = (*rows.ROWS, *hafnium_rows.ROWS)
-PARTS = {"backoffice": "lab", "hafnium": "kubernetes_lab"}
+ROWS = (*rows.ROWS, *hafnium_rows.ROWS, *database_rows.ROWS)
+PARTS = {"backoffice": "lab", "hafnium": "kubernetes_lab", "ecommerce": "databases_lab"}
 
 
 @pytest.fixture
 def faults(row: Row, request: pytest.FixtureRequest) -> Iterator[None]:
     """The part of the lab that the row is about without any fault, before and after."""
-    request.getfixturevalue(PARTS[row.system])
+    request.getfixturevalue(f"{row.part}_lab" if row.part else PARTS[row.system])
     lab_command("heal")
     yield
     lab_command("heal")

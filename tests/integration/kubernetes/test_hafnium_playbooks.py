@@ -84,6 +84,25 @@ def test_what_reads_changes_nothing(name: str, well: None, playbooks: Playbooks)
     assert pods(*hafnium.SERVICES) == ran
 
 
+def test_the_database_is_part_of_the_one_verdict(well: None, playbooks: Playbooks) -> None:
+    for name, also in (("hafnium.verify", "flyway.case"), ("hafnium.latency", "long_queries.hafnium")):
+        seen = playbooks.run(name, "--limit", LAB)
+        assert checks(seen, name)[also] == checks(seen, name)["connections.hafnium"] == "pass", seen.output
+        unseen = playbooks.run(name, "--limit", LAB, "-e", "hafnium_database_host=")
+        assert not {"connections.hafnium", also} & checks(unseen, name).keys()
+        assert any("nobody looked at the database" in note for note in unseen.judgement(name, LAB)["notes"]), (
+            unseen.output
+        )
+        away = playbooks.run(name, "--limit", LAB, "-e", "hafnium_database_port=9")
+        assert (away.code, checks(away, name)["connections.hafnium"]) == (2, "fail"), away.output
+
+
+def test_the_alert_of_latency_looks_at_the_database_and_says_which(well: None, playbooks: Playbooks) -> None:
+    run = playbooks.run("hafnium.alert", "--limit", LAB, "-e", "alert=HighLatencyP99")
+    assert "hafnium on 127.0.0.1" in run.output
+    assert checks(run, "hafnium.latency")["connections.hafnium"] == "pass", run.output
+
+
 def test_deploy_and_rollback_once_and_again(well: None, playbooks: Playbooks) -> None:
     old, before = image(), spec()
     new = ("-e", f"hafnium_deploy_image={IMAGE}:1.5.0")
