@@ -17,7 +17,7 @@ READ = 4000
 _TOKENS = re.compile(
     r"""
       (?P<name>"(?:[^"]|"")*"?)                                   # quoted identifier
-    | (?P<comment>--[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/)?)
+    | (?P<comment>--[^\n]*|/\*(?:(?!/\*|\*/).)*\*/|/\*.*)         # one within another: all that follows
     | (?P<text>(?:\b[eEbBxXnN]|\b[uU]&)?'(?:[^']|'')*'?)
     | (?P<dollar>\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z))
     | (?P<parameter>\$\d+)

@@ -132,6 +132,8 @@ notes:
   - All databases are read before any session is ended; where one cannot be read, nothing is ended. On failure after that
     the result holds the same as on success, beside the message.
   - The client of an ended session sees SQLSTATE 57P01; the server's own time limits give 57P05 and 25P03.
+  - Connect to the server itself, not through a pooler. Of a pooler, only its connections to the server are seen, and its
+    clients stay when these are ended; RV(hints) says where that looks so.
   - Prepared transactions keep their locks whatever session ends. They are returned, and warned of.
   - At C(max_connections) a superuser still gets in; from PostgreSQL 16 on, so does a role with
     C(pg_use_reserved_connections), where C(reserved_connections) is set.

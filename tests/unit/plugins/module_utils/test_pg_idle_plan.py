@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.sre.runbooks.plugins.module_utils import pg_idle_cure, pg_idle_kill, pg_sessions
-from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputError, RefusedError
+from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputError, RefusedError, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils.pg_idle_plan import (
     KEEP,
     TERMINATE,
@@ -181,6 +182,17 @@ def test_cures_that_are_in_place_are_not_told() -> None:
     assert len(pg_idle_cure.hints("shop", steps, off)) == 3
     assert ["maxLifetime" in hint for hint in pg_idle_cure.hints("shop", steps, on)] == [True]
     assert len(pg_idle_cure.hints("shop", steps, old)) == 1, "13 has no idle_session_timeout to set"
+
+
+@pytest.mark.parametrize(("version", "number"), [("14.24 (Debian 14.24-1)", 14), ("18beta1", 18), ("13.0", 13)])
+def test_the_major_of_a_server(version: str, number: int) -> None:
+    assert pg_sessions.major(SimpleNamespace(server_version=version, where="db/shop")) == number  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("version", ["9.6.24", "12.22", ""])
+def test_a_server_that_is_too_old_is_said(version: str) -> None:
+    with pytest.raises(RunbookError, match=r"PostgreSQL at db/shop is version .* 13 is the oldest"):
+        pg_sessions.major(SimpleNamespace(server_version=version, where="db/shop"))  # type: ignore[arg-type]
 
 
 def test_only_clients_of_the_database_are_its_sessions() -> None:
