@@ -19,13 +19,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+from . import libraries
 from .clock import Deadline
 from .errors import DeadlineError, InputError, RunbookError
-from .postgres import APPLICATION_NAME, psycopg2
+from .postgres import APPLICATION_NAME, LIBRARY
 from .redact import observed
+
+try:
+    import psycopg2.extensions
+except ImportError as _error:
+    libraries.record(LIBRARY, _error)
 
 VERSION_SECONDS = 20.0
 END_SECONDS = 60.0
+HEARD_SECONDS = 10.0
 WORDS_BYTES = 8 * 1024
 _VERSION = re.compile(r"\(PostgreSQL\) (?P<version>(?P<major>\d+)\S*)")
 
@@ -115,6 +122,7 @@ class Running:
     seconds: float
     late: bool = False
     _words: bytearray = field(default_factory=bytearray)
+    _listener: threading.Thread | None = None
 
     @property
     def stdout(self) -> IO[bytes]:
@@ -133,6 +141,16 @@ class Running:
         self.process.kill()
 
     def listen(self) -> None:
+        """Keep the end of what it says, in a thread of its own, until it has said all."""
+        self._listener = threading.Thread(target=self._read_words, daemon=True)
+        self._listener.start()
+
+    def heard(self) -> None:
+        """Wait until all that it said is read."""
+        if self._listener:
+            self._listener.join(HEARD_SECONDS)
+
+    def _read_words(self) -> None:
         if self.process.stderr is None:
             return
         while piece := self.process.stderr.read1(WORDS_BYTES):  # type: ignore[attr-defined]
@@ -152,6 +170,7 @@ class Running:
         except subprocess.TimeoutExpired:
             self.give_up()
             code = self.process.wait()
+        self.heard()
         if self.late:
             raise DeadlineError(f"{self.what} was ended after {self.seconds:.0f} s. Raise 'timeout'.")
         if code:
@@ -178,10 +197,9 @@ def running(
     except OSError as error:
         raise InputError(f"{program.path} cannot be run: {error.strerror}") from error
     found = Running(what, process, seconds)
-    listener = threading.Thread(target=found.listen, daemon=True)
     watchman = threading.Timer(seconds, found.give_up)
     watchman.daemon = True
-    listener.start()
+    found.listen()
     watchman.start()
     try:
         yield found
@@ -194,6 +212,6 @@ def running(
                 with contextlib.suppress(OSError):
                     stream.close()
         process.wait()
-        listener.join(END_SECONDS)
+        found.heard()
         if process.stderr:
             process.stderr.close()
