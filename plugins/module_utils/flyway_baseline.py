@@ -11,6 +11,7 @@ success reported. Flyway never says that their tables are missing.
 from __future__ import annotations
 
 import re
+import zipfile
 from dataclasses import dataclass
 
 from . import flyway_types as types
@@ -79,7 +80,7 @@ def _text(info: Info, encoding: str) -> str:
         return ""
     try:
         return info.resolved.file.read().decode(encoding, "replace")
-    except (OSError, TooBig):
+    except (OSError, TooBig, zipfile.BadZipFile):
         return ""
 
 

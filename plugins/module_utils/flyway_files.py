@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import zipfile
@@ -42,6 +43,12 @@ class Found:
     problems: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)  # those among the problems that are plainly wrong
     searched: list[str] = field(default_factory=list)
+    archives: list[Archive] = field(default_factory=list, repr=False)
+
+    def close(self) -> None:
+        """Close the jars; a file in one of them can still be read, which opens it again."""
+        for archive in self.archives:
+            archive.close()
 
 
 class TooBig(Exception):
@@ -142,31 +149,53 @@ def _classpath(location: Location, jars: tuple[str, ...], found: Found) -> None:
         found.absent.append(found.problems[-1])
 
 
+class Archive:
+    """A jar, by its path or its bytes; opened at the first read and left open until close()."""
+
+    def __init__(self, source: str | bytes) -> None:
+        self.source = source
+        self._opened: zipfile.ZipFile | None = None
+
+    @property
+    def opened(self) -> zipfile.ZipFile:
+        if self._opened is None:
+            self._opened = zipfile.ZipFile(io.BytesIO(self.source) if isinstance(self.source, bytes) else self.source)
+        return self._opened
+
+    def names(self) -> list[str]:
+        return self.opened.namelist()
+
+    def read(self, name: str, most: int = MOST_BYTES) -> bytes:
+        """The bytes of one of its files. Raises TooBig."""
+        if self.opened.getinfo(name).file_size > most:
+            raise TooBig(f"{name} is bigger than {most} bytes")
+        return self.opened.read(name)
+
+    def close(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+
 def _jar(location: Location, path: str, found: Found) -> None:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
-        roots = [folder for folder in CLASS_FOLDERS if any(name.startswith(folder) for name in names)]
-        for root in roots or [""]:
-            _entries(location, archive, names, root, path, _entry_reader(path), found)
-        for name in names:
-            if name.startswith(LIBRARY_FOLDERS) and name.endswith(".jar"):
-                content = _member(archive, name, MOST_JAR_BYTES)
-                with zipfile.ZipFile(io.BytesIO(content)) as inner:
-                    shown = f"{path}!/{name}"
-                    _entries(location, inner, inner.namelist(), "", shown, _held(inner, location), found)
+    archive = Archive(path)
+    found.archives.append(archive)
+    names = archive.names()
+    roots = [folder for folder in CLASS_FOLDERS if any(name.startswith(folder) for name in names)]
+    for root in roots or [""]:
+        _entries(location, archive, root, path, found)
+    for name in names:
+        if name.startswith(LIBRARY_FOLDERS) and name.endswith(".jar"):
+            inner = Archive(archive.read(name, MOST_JAR_BYTES))
+            found.archives.append(inner)
+            if not _entries(location, inner, "", f"{path}!/{name}", found):
+                found.archives.pop().close()
 
 
-def _entries(
-    location: Location,
-    archive: zipfile.ZipFile,
-    names: list[str],
-    root: str,
-    shown: str,
-    reader: Callable[[str], Callable[[], bytes]],
-    found: Found,
-) -> None:
+def _entries(location: Location, archive: Archive, root: str, shown: str, found: Found) -> bool:
+    """Add the files of a location in an archive; whether there is such a folder."""
     folder = f"{root}{location.root}/" if location.root else root
-    inside = [name for name in names if name.startswith(folder)]
+    inside = [name for name in archive.names() if name.startswith(folder)]
     if inside:
         found.searched.append(f"{shown}!/{folder}")
     for name in sorted(inside):
@@ -174,31 +203,6 @@ def _entries(
         if not name.endswith("/") and location.fits(spoken):
             _count(found)
             base = name.rpartition("/")[2]
-            found.files.append(File(location.relative(spoken), base, f"{shown}!/{name}", reader(name), False))
-
-
-def _entry_reader(path: str) -> Callable[[str], Callable[[], bytes]]:
-    def of(name: str) -> Callable[[], bytes]:
-        def read() -> bytes:
-            with zipfile.ZipFile(path) as archive:
-                return _member(archive, name, MOST_BYTES)
-
-        return read
-
-    return of
-
-
-def _held(archive: zipfile.ZipFile, location: Location) -> Callable[[str], Callable[[], bytes]]:
-    """Contents of an inner jar's files are taken at once: the jar itself is not kept."""
-
-    def of(name: str) -> Callable[[], bytes]:
-        content = b"" if name.endswith(".class") else _member(archive, name, MOST_BYTES)
-        return lambda: content
-
-    return of
-
-
-def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
-    if archive.getinfo(name).file_size > most:
-        raise TooBig(f"{name} is bigger than {most} bytes")
-    return archive.read(name)
+            read = functools.partial(archive.read, name)
+            found.files.append(File(location.relative(spoken), base, f"{shown}!/{name}", read, False))
+    return bool(inside)

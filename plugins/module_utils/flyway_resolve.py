@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import re
 import time
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -108,7 +109,10 @@ def resolve(settings: Settings, surroundings: Surroundings, deadline: Deadline |
     found = gather(distinct(settings.locations, settings.working_directory), settings.jars)
     result = Resolution(problems=found.problems, absent=found.absent, searched=found.searched)
     resolver = _Resolver(settings, surroundings, found, result, deadline)
-    kept = {migration.identity: migration for migration in resolver.migrations()}
+    try:
+        kept = {migration.identity: migration for migration in resolver.migrations()}
+    finally:
+        found.close()
     result.migrations = list(kept.values())
     result.refusals += _twice(result.migrations)
     return result
@@ -192,7 +196,7 @@ class _Resolver:
             )
             own = self._expression(own, conf)
             yield self._with_placeholders(own, name, text, form, conf) if kind == names.REPEATABLE else own
-        except (OSError, TooBig, UnicodeError, LookupError) as error:
+        except (OSError, TooBig, UnicodeError, LookupError, zipfile.BadZipFile) as error:
             self.result.refusals.append(
                 f"{file.shown}: cannot be read as {conf.encoding or self.settings.encoding}: {error}"
             )
@@ -203,7 +207,7 @@ class _Resolver:
             return script_conf.NONE
         try:
             conf = script_conf.parse(companion.read().decode(self.settings.encoding))
-        except (OSError, TooBig, UnicodeError) as error:
+        except (OSError, TooBig, UnicodeError, zipfile.BadZipFile) as error:
             conf = script_conf.ScriptConf(problem=str(error))
         if conf.problem:
             self.result.refusals.append(f"{companion.shown}: {conf.problem}")

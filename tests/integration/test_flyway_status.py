@@ -276,6 +276,10 @@ def test_java_migrations_are_unverifiable_and_unknown_types_are_listed(shop: Sho
     result = shop.ask()
     assert result["verdict"] == "unverified"
     assert check(result, "unverifiable")["observed"] == ["1"]
+    shop.run("DELETE FROM flyway_schema_history WHERE installed_rank = 2")
+    (shop.folder / "V2__b.sql").unlink()
+    only = shop.ask()
+    assert (only["verdict"], statuses(only)["locations"]) == ("unverified", "pass"), "all migrations are programs"
     shop.run("UPDATE flyway_schema_history SET type = 'PYTHON' WHERE installed_rank = 1")
     result = shop.ask()
     assert statuses(result)["validate"] == "fail"

@@ -19,11 +19,13 @@ from ansible_collections.sre.runbooks.plugins.module_utils import flyway_files a
 from ansible_collections.sre.runbooks.plugins.module_utils import flyway_locations as locations
 from ansible_collections.sre.runbooks.plugins.module_utils import flyway_lock, flyway_names, flyway_script_conf
 from ansible_collections.sre.runbooks.plugins.module_utils import flyway_version as version
-from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputError
+from ansible_collections.sre.runbooks.plugins.module_utils.clock import Deadline
+from ansible_collections.sre.runbooks.plugins.module_utils.errors import DeadlineError, InputError
 from ansible_collections.sre.runbooks.plugins.module_utils.flyway_checksum import checksum
 from ansible_collections.sre.runbooks.plugins.module_utils.flyway_placeholders import UnknownPlaceholder, replaced
 from ansible_collections.sre.runbooks.plugins.module_utils.flyway_resolve import Resolution, Surroundings, resolve
 from ansible_collections.sre.runbooks.plugins.module_utils.flyway_settings import Settings
+from tests.unit.plugins.module_runner import FakeClock
 
 SQL = (".sql",)
 
@@ -207,6 +209,22 @@ def test_folders(tmp_path: Path) -> None:
     assert result.ill_named == [str(tmp_path / "x.sql")]
     assert not result.refusals
     assert found(tmp_path, validate_migration_naming=True).refusals[0].startswith("invalid name: x.sql")
+
+
+def test_undo_files_of_the_paid_editions_are_passed_over(tmp_path: Path) -> None:
+    put(tmp_path, **{"U1__a.sql": ""})
+    result = found(tmp_path)
+    assert (result.migrations, result.ill_named, result.refusals) == ([], [], [])
+    assert found(tmp_path, validate_migration_naming=True).refusals
+
+
+def test_reading_ends_with_the_time(tmp_path: Path) -> None:
+    put(tmp_path, **{"V1__a.sql": ""})
+    clock = FakeClock()
+    deadline = Deadline(1, clock)
+    clock.sleep(2)
+    with pytest.raises(DeadlineError, match=r"V1__a\.sql"):
+        resolve(settings(locations=[f"filesystem:{tmp_path}"]), Surroundings(), deadline)
 
 
 @pytest.mark.parametrize("kind", ["absent", "file"])

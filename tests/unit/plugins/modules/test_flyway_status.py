@@ -48,6 +48,8 @@ def test_a_server_that_is_not_there_is_a_check(capsys: pytest.CaptureFixture[str
         ({"histories": [{**ONE, "ignore_migration_patterns": ["x"]}]}, "'x' is no pattern"),
         ({"histories": [{**ONE, "schema": ""}]}, "schema is empty"),
         ({"histories": [{**ONE, "encoding": "klingon"}]}, "klingon"),
+        ({"histories": [{**ONE, "locations": ["filesystem:sql"]}]}, "working_directory"),
+        ({"histories": [{**ONE, "locations": ["file:/sql"]}]}, "the prefix must be one of"),
         ({"max_lock_seconds": -1}, "max_lock_seconds is -1"),
         ({"login_host": " "}, "login_host is empty"),
         ({"timeout": 0}, "timeout is 0"),
