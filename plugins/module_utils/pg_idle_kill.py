@@ -18,7 +18,7 @@ from .argspec import ArgumentSpec
 from .databases import Database
 from .errors import InputError, RefusedError, RunbookError
 from .operation import Context
-from .pg_idle_plan import KEEP, TERMINATE, WITHHOLD, Plan, Step, Wish, joined, pooler_hints, steps_of
+from .pg_idle_plan import KEEP, TERMINATE, WITHHOLD, Plan, Step, Wish, joined, pooler_hints, steps_of, superuser_hints
 from .pg_prepared import Prepared
 from .pg_sessions import DISABLED
 from .postgres import PostgresError, Session
@@ -166,7 +166,7 @@ def _read(session: Session, database: Database, wish: Wish, texts: bool) -> Seen
     prepared = pg_prepared.read(session)
     leaked = [step for step in steps if step.action != KEEP]
     known = pg_idle_cure.timeouts(session, {step.backend.usename for step in leaked})
-    hints = pooler_hints(leaked) + pg_idle_cure.hints(database.name, leaked, known)
+    hints = superuser_hints(steps) + pooler_hints(leaked) + pg_idle_cure.hints(database.name, leaked, known)
     return Seen(
         database.name,
         session.database,

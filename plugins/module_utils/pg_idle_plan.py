@@ -24,6 +24,7 @@ KEEP = "keep"
 WITHHOLD = "withhold"
 MOST_KILLS = 1000
 MANY_FROM_ONE = 20
+SUPERUSER = "superuser"
 POOLERS = ("pgbouncer", "pgpool", "odyssey", "pgcat", "supavisor")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -198,6 +199,16 @@ def pooler_hints(steps: Sequence[Step]) -> list[str]:
     return hints
 
 
+def superuser_hints(steps: Sequence[Step]) -> list[str]:
+    """A service that connects as a superuser keeps all its idle sessions, and knows no rights."""
+    kept = Counter((step.database, step.backend.usename) for step in steps if step.reason == SUPERUSER)
+    return [
+        f"{database}: {count} idle sessions stay, since {observed(user, 100)} is a superuser, which no service needs to be. "
+        "include_superusers ends them too, where the module itself connects as a superuser."
+        for (database, user), count in sorted(kept.items())
+    ]
+
+
 def _age(params: Mapping[str, Any], name: str) -> float | None:
     value, floor = params[name], params["floor_seconds"]
     if floor < 0:
@@ -215,7 +226,7 @@ def _age(params: Mapping[str, Any], name: str) -> float | None:
 def _kept(one: Backend, wish: Wish, advisory: frozenset[int]) -> str:
     """Why a session is left alone; empty when it is not."""
     reasons = (
-        (one.superuser and not wish.include_superusers, "superuser"),
+        (one.superuser and not wish.include_superusers, SUPERUSER),
         (one.pid in advisory, "holds an advisory lock, as a running migration does"),
         (one.listens, "listens for notifications"),
         (one.usename in wish.exclude_users, "exclude_users"),

@@ -86,6 +86,7 @@ def test_it_ends_what_is_idle_and_nothing_else(here: Scene) -> None:
 
     done = kill(here)
     assert (done["changed"], done["planned"], done["terminated"], done["kept"]) == (True, 2, 2, 3)
+    assert "second_superuser is a superuser" in done["hints"][0]
     identity = ("pid", "backend_start", "state_change", "action", "reason")
     assert [[row[key] for key in identity] for row in done["sessions"]] == [
         [row[key] for key in identity] for row in planned["sessions"]

@@ -23,6 +23,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils.pg_idle_plan import (
     joined,
     pooler_hints,
     steps_of,
+    superuser_hints,
 )
 from ansible_collections.sre.runbooks.plugins.module_utils.pg_sessions import Backend
 
@@ -170,6 +171,13 @@ def test_poolers_are_told_of() -> None:
     many = steps_of("shop", [backend(pid) for pid in range(20)], chosen)
     assert "20 idle sessions of app come from one address (10.0.0.7); these may be" in pooler_hints(many)[0]
     assert pooler_hints(many[:19]) == []
+
+
+def test_a_service_that_is_a_superuser_is_told_of() -> None:
+    steps = steps_of("shop", [backend(1, superuser=True), backend(2, superuser=True), backend(3)], wish())
+    (hint,) = superuser_hints(steps)
+    assert hint.startswith("shop: 2 idle sessions stay, since app is a superuser")
+    assert superuser_hints(steps_of("shop", [backend(superuser=True)], wish(include_superusers=True))) == []
 
 
 def test_cures_that_are_in_place_are_not_told() -> None:
