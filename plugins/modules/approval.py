@@ -69,7 +69,7 @@ options:
   plan_summary:
     description:
       - The plan in lines that people can read. They are part of the request, and the digest covers them.
-      - If not set, the plan is written as lines C(path: value).
+      - If not set, the plan is written as lines of path and value.
     type: list
     elements: str
   target_state:
