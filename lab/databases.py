@@ -147,6 +147,18 @@ def migrate(paths: Paths, database: Database) -> None:
         cursor.execute(GRANTS.read_text(encoding="utf-8"))
 
 
+def rebuild(paths: Paths, name: str, schema: str) -> None:
+    """Make one schema anew, with its migrations applied as the repository has them; its rows are gone. LabError."""
+    from psycopg2 import sql
+
+    database = DATABASES[name]
+    with complaints(f"schema {schema} of {name} could not be made anew"):
+        with closing(postgres.connect(paths, name)) as connection, connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '10s'")
+            cursor.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
+        migrate(paths, database)
+
+
 def copy_migrations(paths: Paths) -> None:
     """Put the lab's copies of all migrations back to what the repository has."""
     draft = paths.migrations.with_name(f".{paths.migrations.name}.{os.getpid()}")
@@ -163,7 +175,8 @@ def copy_migrations(paths: Paths) -> None:
 def trouble(paths: Paths) -> list[str]:
     """What is wrong with the databases of a running lab, a line each; empty when they are healthy.
 
-    Healthy: every history is complete, without a failed row, and has the checksums of the lab's copies.
+    Healthy: every history is complete, without a failed row, and has the checksums of the lab's copies; no order number
+    will be given twice.
     """
     import psycopg2
 
@@ -174,7 +187,7 @@ def trouble(paths: Paths) -> list[str]:
                 wrong += [line for each in database.histories for line in _differences(paths, cursor, database, each)]
         except psycopg2.Error as error:
             wrong.append(f"database {database.name}: {first_line(error)}")
-    return wrong
+    return wrong + ecommerce.trouble(paths)
 
 
 def _differences(

@@ -47,6 +47,24 @@ def seed(paths: Paths) -> None:
     _fill(paths, "customer_db", "customer_user", shop)
 
 
+HIGHEST = "SELECT max(split_part(payload ->> 'orderNumber', '-', 3)::bigint) FROM order_created_outbox"
+
+
+def trouble(paths: Paths) -> list[str]:
+    """A line when the next order would get a number that an order has already. Nothing when the server does not answer."""
+    import psycopg2
+
+    try:
+        with closing(postgres.connect(paths, "customer_db")) as connection, connection.cursor() as cursor:
+            cursor.execute(f"SELECT (SELECT max(last_sequence) FROM order_number_sequence), ({HIGHEST})")
+            last, highest = cursor.fetchone() or (None, None)
+    except psycopg2.Error as error:
+        return [f"database customer_db: {str(error).strip().splitlines()[0]}"]
+    if last is None or highest is None or last >= highest:
+        return []
+    return [f"database customer_db: last_sequence is {last}, and order number {highest} was given already"]
+
+
 class _Order:
     """One order: its event in the shop's outbox, its rows in the order service's database."""
 

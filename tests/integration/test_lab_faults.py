@@ -7,12 +7,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from lab import control, faultbook, kafka, lifecycle, probes, seed
+from lab import control, faultbook, kafka, lifecycle, postgres, probes, seed
 from lab.faultbook import prove_healthy
 from lab.faults import FAULTS as ALL_FAULTS
 from lab.faults import books, bus
@@ -422,6 +423,15 @@ def alone(lab: None) -> Iterator[None]:
     with lifecycle.alone(paths()):
         prove_healthy(paths())
         yield
+
+
+@sees("backoffice-database-emptied")
+def _() -> None:
+    refused()
+    with closing(postgres.connect(paths(), "backoffice")) as connection, connection.cursor() as cursor:
+        for table in books.TABLES:
+            cursor.execute(f"SELECT count(*) FROM {table}")
+            assert cursor.fetchone() == (0,)
 
 
 def healthy_books() -> None:
