@@ -49,6 +49,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     },
     "certificate_probe": {"endpoints": [{"address": "127.0.0.1:1"}]},
     "flyway_migrate": {
+        **LOGIN,
         "history": {"name": "one", "locations": ["filesystem:/nowhere"]},
         "command": "migrate",
         "tool": {"kind": "command", "executable": "true"},
