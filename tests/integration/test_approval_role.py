@@ -169,10 +169,11 @@ def test_without_signatures_nothing_is_done(scene: Scene) -> None:
     assert scene.thing.read_text() == "first"
 
 
-def test_a_survey_gives_request_and_signatures_as_text(scene: Scene) -> None:
+@pytest.mark.parametrize("in_process", [True, False])
+def test_a_survey_gives_request_and_signatures_as_text(scene: Scene, in_process: bool) -> None:
     text = scene.request().read_text()
     pasted = "\n".join(scene.signatures(text)).replace("\n", "\r\n")
-    code, output = scene.play(approval_request=text, approval_signatures=pasted)
+    code, output = scene.play(approval_request=text, approval_signatures=pasted, runbooks_in_process=in_process)
     assert code == 0, output
     assert scene.thing.read_text() == "second"
 
