@@ -33,6 +33,7 @@ CALL_SECONDS = 15.0
 MOST_SIGNATURE_BYTES = 32 * 1024  # RSA of 16384 bits has 7 KB
 MOST_SIGNATURES = 10
 
+_KRL = b"SSHKRL\n\0"  # how a key revocation list begins
 _BEGIN, _END = "-----BEGIN SSH SIGNATURE-----", "-----END SSH SIGNATURE-----"
 _ARMOURED = re.compile(rf"{_BEGIN}(.*?){_END}", re.DOTALL)
 _KEY_TYPE = re.compile(r"(?:sk-)?(?:ssh|ecdsa)-[A-Za-z0-9@.-]+")
@@ -147,13 +148,14 @@ class Verifier:
             if self._revoked is not None:
                 (place / "revoked").write_bytes(self._revoked)
                 if not self._verified(principal, place, good, "-r", str(place / "revoked")):
+                    self._refuse_broken_revocations(place)
                     raise NotApprovedError(
                         "revoked", f"{signature.source}: the key {signature.fingerprint} of {principal} is revoked"
                     )
         return Signer(principal, self._people(principal), signature)
 
     def _principal(self, signature: Signature, place: Path) -> str:
-        answer = self._run("find-principals", "-f", str(place / "allowed"), "-s", str(place / "signature"))
+        answer = self._run("-Y", "find-principals", "-f", str(place / "allowed"), "-s", str(place / "signature"))
         names = answer.stdout.decode("utf-8", errors="replace").splitlines() if answer.returncode == 0 else []
         if not names:
             raise NotApprovedError("unknown_signer", self._why_unknown(signature, answer))
@@ -167,12 +169,30 @@ class Verifier:
 
     def _verified(self, principal: str, place: Path, text: bytes, *more: str) -> bool:
         answer = self._run(
-            "verify",
-            *("-f", str(place / "allowed"), "-I", principal, "-n", self._namespace, "-s", str(place / "signature")),
+            *(
+                "-Y",
+                "verify",
+                "-f",
+                str(place / "allowed"),
+                "-I",
+                principal,
+                "-n",
+                self._namespace,
+                "-s",
+                str(place / "signature"),
+            ),
             *more,
             stdin=text,
         )
         return answer.returncode == 0
+
+    def _refuse_broken_revocations(self, place: Path) -> None:
+        """A key revocation list that cannot be read makes ssh-keygen refuse every signature, without a word."""
+        content = self._revoked or b""
+        if content.startswith(_KRL) and self._run("-Q", "-l", "-f", str(place / "revoked")).returncode:
+            raise InputError(
+                f"revoked_keys_file is broken: {PROGRAM} cannot read the key revocation list. Make it anew"
+            )
 
     def _why_unknown(self, signature: Signature, answer: subprocess.CompletedProcess[bytes]) -> str:
         said = answer.stderr.decode("utf-8", errors="replace")
@@ -218,11 +238,11 @@ class Verifier:
                 return frozenset(known)
             known = more
 
-    def _run(self, action: str, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    def _run(self, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         # run_command would need the module; what is run is a fixed program with fixed arguments
         try:
             return subprocess.run(  # pylint: disable=ansible-bad-function
-                [self._program, "-Y", action, *arguments],
+                [self._program, *arguments],
                 input=stdin,
                 capture_output=True,
                 timeout=self._deadline.within(CALL_SECONDS, "checking a signature"),
@@ -230,7 +250,7 @@ class Verifier:
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            raise RunbookError(f"{PROGRAM} -Y {action} did not end within {CALL_SECONDS:g} s") from None
+            raise RunbookError(f"{PROGRAM} did not end within {CALL_SECONDS:g} s") from None
         except OSError as error:
             raise RunbookError(f"{PROGRAM} cannot be started: {error.strerror}") from None
 
@@ -254,7 +274,7 @@ def people(signers: Sequence[Signer], required: int) -> None:
 
 def refuse_unreadable_revocations(content: bytes, source: str) -> None:
     """InputError unless it is a key revocation list or a list of public keys: ssh-keygen would take it for 'revoked'."""
-    if content.startswith(b"SSHKRL\n\0"):
+    if content.startswith(_KRL):
         return
     for number, raw in enumerate(content.decode("utf-8", errors="replace").splitlines(), start=1):
         words = raw.split()

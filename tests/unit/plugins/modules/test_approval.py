@@ -298,6 +298,12 @@ def test_a_revoked_key(run: Run, request_text: str, signers: People, tmp_path: P
     refused(result, "revoked", r"signatures\[1\]: the key SHA256:\S+ of bob@example.org is revoked")
     revoked.write_text("# gone\n" + signers.public("alice") + "\n")
     refused(run(request=request_text, signatures=given, revoked_keys_file=str(revoked)), "revoked", "alice")
+    keygen("-k", "-q", "-f", str(revoked), str(signers.folder / "mallory.pub"))
+    assert run(request=request_text, signatures=given, revoked_keys_file=str(revoked))["approved"]
+    revoked.write_bytes(revoked.read_bytes()[:60])
+    result = run(request=request_text, signatures=given, revoked_keys_file=str(revoked))
+    assert result["failed"]
+    assert "revoked_keys_file is broken" in result["msg"]
     revoked.write_text(signers.public("mallory") + "\n")
     assert run(request=request_text, signatures=given, revoked_keys_file=str(revoked))["approved"]
     revoked.write_text("hello\n")
