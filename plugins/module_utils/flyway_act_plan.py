@@ -182,16 +182,21 @@ def not_as_planned(plan: Plan, rows: Sequence[Row], allow_unverifiable: bool) ->
     return "; ".join(told)
 
 
-def not_repaired(plan: Plan, after: History) -> str:
-    """What of a repair is not to be seen in the history afterwards, in one sentence; empty when all is."""
+def not_repaired(plan: Plan, before: History, after: History) -> str:
+    """How the history after a repair differs from the plan, in one sentence; empty when it does not."""
     rows = {row.rank: row for row in after.rows}
-    told = [f"the failed row {_row(row)} is still there" for row in plan.repair.removed if row.rank in rows]
-    marked = {(row.version_text, row.description) for row in after.rows if row.type == "DELETE"}
+    known = {row.rank: row for row in before.rows}
+    removed = {row.rank for row in plan.repair.removed}
+    told = [f"the failed row {_row(known[rank])} is still there" for rank in removed if rank in rows]
     told += [
-        f"{_row(info.row)} is not marked as deleted"
-        for info in plan.repair.deleted
-        if info.row and (info.row.version_text, info.row.description) not in marked
+        f"{_row(row)} is gone, which was not planned"
+        for rank, row in known.items()
+        if rank not in rows and rank not in removed
     ]
+    marked = [_said_of(row) for rank, row in rows.items() if rank not in known and row.type == "DELETE"]
+    wanted = [_said_of(info.row) for info in plan.repair.deleted if info.row]
+    told += [f"{' '.join(each)} is not marked as deleted" for each in wanted if each not in marked]
+    told += [f"{' '.join(each)} is marked as deleted, which was not planned" for each in marked if each not in wanted]
     for each in plan.repair.realigned:
         now = rows.get(each.info.row.rank) if each.info.row else None
         if now is None or now.checksum != each.checksum or now.type != each.type:
@@ -278,6 +283,10 @@ def _key(version: str | None, script: str) -> tuple[str | None, str]:
 
 def _shown(key: tuple[str | None, str]) -> str:
     return f"{key[1]} (version {key[0]})" if key[0] else key[1]
+
+
+def _said_of(row: Row) -> tuple[str, str]:
+    return (row.version_text or "", row.description)
 
 
 def _said(info: Info) -> str:

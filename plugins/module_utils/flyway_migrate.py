@@ -222,7 +222,7 @@ def _judge(
     if migrating:
         differs = flyway_act_plan.not_as_planned(plan, rows, params["allow_unverifiable"])
     else:
-        differs = flyway_act_plan.not_repaired(plan, after)
+        differs = flyway_act_plan.not_repaired(plan, before, after)
         result["repaired"] = None if differs else plan.repair.as_dict()
     ended_well = answer.code == 0 and not answer.error
     if differs or not (ended_well or params["tool"]["kind"] == "command") or answer.timed_out:

@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -168,3 +172,32 @@ def test_a_program_that_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatc
     ended = program_run.run(["/bin/sh", "-c", script], {"PATH": "/usr/bin:/bin"}, None, 1.5, ticks.append)
     assert (ended.code, ended.timed_out, ended.stdout) == (-9, True, b"started\n")
     assert ticks
+
+
+def test_a_program_does_not_outlive_whoever_started_it(tmp_path: Path) -> None:
+    """Killed without a chance to clean up, as by the time limit of a task."""
+    script = (
+        "from ansible_collections.sre.runbooks.plugins.module_utils import program_run\n"
+        f"program_run.run(['/bin/sh', '-c', 'echo $$ > {tmp_path}/pid; exec sleep 300'], {{}}, None, 300)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ) as us:
+        pid = wait_for(lambda: (tmp_path / "pid").read_text().strip() if (tmp_path / "pid").exists() else "")
+        us.send_signal(signal.SIGKILL)
+    assert wait_for(lambda: ended(int(pid)))
+
+
+def ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_for(look: Any) -> Any:
+    end = time.monotonic() + 30
+    while not (found := look()):
+        assert time.monotonic() < end, "it did not come about within 30 s"
+        time.sleep(0.05)
+    return found

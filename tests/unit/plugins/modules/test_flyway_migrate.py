@@ -90,8 +90,26 @@ def test_a_changed_file_stops_migrate_and_is_realigned_by_repair(scene: Scene) -
     plan = flyway_act_plan.of(changed, "repair")
     (line,) = plan.lines()
     assert f"checksum 12345 to {scene.checksums['1']}" in line
-    assert flyway_act_plan.not_repaired(plan, changed) == "1 (V1__step.sql, rank 1) is not realigned"
-    assert flyway_act_plan.not_repaired(plan, scene.history(scene.row(1, "1"))) == ""
+    assert flyway_act_plan.not_repaired(plan, changed, changed) == "1 (V1__step.sql, rank 1) is not realigned"
+    assert flyway_act_plan.not_repaired(plan, changed, scene.history(scene.row(1, "1"))) == ""
+
+
+def test_what_a_repair_did_beyond_its_plan_is_told(scene: Scene) -> None:
+    before = scene.history(scene.row(1, "1"), scene.row(2, "2", success=False), row(3, "1.5", 5))
+    plan = flyway_act_plan.of(before, "repair")
+    deleted = row(4, "1.5", 5, kind="DELETE")
+
+    def told(*rows: Row) -> str:
+        return flyway_act_plan.not_repaired(plan, before, scene.history(*rows))
+
+    assert told(scene.row(1, "1"), row(3, "1.5", 5), deleted) == ""
+    assert told(scene.row(1, "1"), row(3, "1.5", 5)) == "1.5 step is not marked as deleted"
+    assert "rank 2) is still there" in told(*before.rows, deleted)
+    assert "rank 1) is gone, which was not planned" in told(row(3, "1.5", 5), deleted)
+    more = row(5, "1", 1, kind="DELETE")
+    assert (
+        told(scene.row(1, "1"), row(3, "1.5", 5), deleted, more) == "1 step is marked as deleted, which was not planned"
+    )
 
 
 def test_what_was_done_is_compared_with_the_plan(scene: Scene) -> None:
