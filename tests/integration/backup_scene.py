@@ -117,13 +117,20 @@ def filled(options: dict[str, dict[str, Any]], given: dict[str, Any]) -> dict[st
 
 @contextlib.contextmanager
 def shop(server: Throwaway, directory: Path) -> Iterator[Scene]:
-    """The two databases; afterwards every database of the server is gone."""
+    """The two databases; afterwards every database and role that came since is gone."""
     scene = Scene(server, directory)
+    databases, roles = scene.names(), names_of_roles(server)
     for name, statements in SHOP.items():
         server.run(f"CREATE DATABASE {name}")
         server.run(*statements, database=name)
     try:
         yield scene
     finally:
-        for name in scene.names():
+        for name in scene.names() - databases:
             server.run(f"DROP DATABASE {ident(name)} WITH (FORCE)")
+        for name in names_of_roles(server) - roles:
+            server.run(f"DROP ROLE {ident(name)}")
+
+
+def names_of_roles(server: Throwaway) -> set[str]:
+    return {name for (name,) in server.run("SELECT rolname FROM pg_roles")}

@@ -326,3 +326,52 @@ def test_jobs_restore_a_streamed_dump(shop: Scene) -> None:
     shop.backup()
     shop.restore("scratch", drill_id="jobs", jobs=3)
     assert numbers(shop, "_drill_jobs") == (500, 300)
+
+
+def test_narrow_roles(shop: Scene) -> None:
+    """Each database is backed up by its own user, and restored for a drill by one who may only make databases."""
+    roles = ("customer_user", "order_user", "restorer")
+    shop.sql("postgres", *(f"CREATE ROLE {role} LOGIN PASSWORD 'narrow-{role}'" for role in roles))
+    shop.sql("postgres", "ALTER ROLE restorer CREATEDB")
+    databases = []
+    for name in ("customer", "order"):
+        user = f"{name}_user"
+        shop.sql("postgres", f"ALTER DATABASE {name}_db OWNER TO {user}")
+        shop.sql(
+            f"{name}_db",
+            f"DO $$ DECLARE r record; BEGIN FOR r IN SELECT c.oid::regclass AS name, c.relkind FROM pg_class c WHERE "
+            "c.relnamespace = 'public'::regnamespace AND (c.relkind = 'r' OR (c.relkind = 'S' AND c.relname LIKE 'order%')) "
+            f"LOOP EXECUTE format('ALTER %s %s OWNER TO {user}', CASE r.relkind WHEN 'r' THEN 'TABLE' ELSE 'SEQUENCE' END, "
+            "r.name); END LOOP; END $$",
+        )
+        login = {"login_user": user, "login_password": f"narrow-{user}"}
+        databases.append({"name": name, "login_db": f"{name}_db", **login})
+    made = shop.backup(databases=databases)["backup"]
+    assert [row["marker"]["id"] for row in made["databases"]] == [1, 1]
+    narrow = {"login_user": "restorer", "login_password": "narrow-restorer", "drill_id": "narrow"}
+    done = shop.restore("scratch", **narrow)
+    assert [row["owners"] for row in done["plan"]["databases"]] == ["none", "none"]
+    assert done["plan"]["databases"][0]["missing_roles"] == ["customer_user"]
+    assert numbers(shop, "_drill_narrow") == (500, 300)
+    with pytest.raises(RefusedError, match=r"restorer does not own customer_db .* which belongs to customer_user"):
+        shop.restore("replaced", **narrow)
+    with pytest.raises(RefusedError, match="may not make databases: ALTER ROLE customer_user CREATEDB"):
+        login = {"login_user": "customer_user", "login_password": "narrow-customer_user", "owners": "none"}
+        shop.restore("scratch", databases=[{"name": "customer", "into": "another"}], **login)
+    shop.restore("absent", **narrow)
+    assert shop.names() == PAIR
+
+
+def test_every_key_is_documented(shop: Scene) -> None:
+    from ansible_collections.sre.runbooks.plugins.modules import pg_backup, pg_restore
+
+    for module, results in (
+        (pg_backup, (shop.backup(check=True), shop.backup())),
+        (
+            pg_restore,
+            (shop.restore("scratch", check=True), shop.restore("scratch"), shop.restore("absent", drill_id="x")),
+        ),
+    ):
+        documented = {line.rstrip(":") for line in module.RETURN.splitlines() if line and line[0].isalpha()}
+        for result in results:
+            assert documented == set(result) - {"changed"}
