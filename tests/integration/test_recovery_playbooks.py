@@ -445,6 +445,10 @@ def test_restore_behind_approval_and_back(drill: Drill, people: Path, capsys: Ca
         assert "1 sessions are connected" in busy.output
     part = restore.run("dr_restore", "-e", "component=order_db")
     assert "restored together" in part.output
+    for name in ("recovery_plan_state", "recovery_plan_result", "recovery_plan_sessions"):
+        slipped_in = restore.run("dr_restore", "--check", "-e", json.dumps({name: before["databases"][0][1]}))
+        assert slipped_in.code != 0, name
+        assert name in slipped_in.output
     assert everything() == before
 
     done = restore.act("ada", "bob")
