@@ -176,7 +176,8 @@ class Server:
         while True:
             rows = self.session.rows(
                 "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity"
-                " WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()",
+                " WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()"
+                " AND backend_type NOT IN ('autovacuum worker', 'parallel worker')",  # they give way by themselves
                 [name],
             )
             if not rows:
