@@ -23,6 +23,7 @@ BENCHMARKS = (
     "workload_diagnosis",
     "actuator_health",
     "rollout_status",
+    "flyway_status",
     "pg_backup",
     "pg_idle_kill",
 )
