@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from .checks import FAIL, PASS, UNVERIFIED, Check, Finding, Status
 from .flyway_inspect import History
 from .flyway_states import Info
 from .flyway_validate import MISMATCHES
+from .flyway_version import Version
 from .redact import observed
 
 MOST_SHOWN = 20
@@ -62,6 +64,15 @@ def _some(items: Sequence[Any]) -> list[Any]:
     return [*texts, f"and {len(items) - MOST_SHOWN} more"] if len(items) > MOST_SHOWN else texts
 
 
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _or(lines: list[Any], nothing: str) -> Any:
+    """The lines, or a word that says there are none."""
+    return lines or nothing
+
+
 def _names(infos: Sequence[Info]) -> list[str]:
     return _some([info.name for info in infos])
 
@@ -69,7 +80,9 @@ def _names(infos: Sequence[Info]) -> list[str]:
 def _readable(history: History) -> Check:
     title = "the history can be read"
     if history.exists == "present":
-        seen = f"{len(history.rows)} rows, version {history.current or 'none'}"
+        seen = (
+            f"{_count(len(history.rows), 'row')}, {f'version {history.current}' if history.current else 'no version'}"
+        )
         hint = f"Read from {history.schema}.{history.table} of {history.database}. Times are taken as UTC."
         return _check(history, "", title, PASS, seen, "a table of Flyway", hint)
     if history.exists == "denied":
@@ -89,7 +102,7 @@ def _locations(history: History) -> Check:
     title, expected = "the locations hold its migrations", "migrations, and no folder missing"
     applied = [row for row in history.rows if row.type not in types.SYNTHETIC | types.PROGRAMS]
     problems, count = history.location_problems, len(history.resolved)
-    seen = {"resolved": count, "applied": len(applied), "problems": _some(problems)}
+    seen = "; ".join([f"{_count(count, 'migration')} there, {len(applied)} applied", *map(str, _some(problems))])
     if history.nothing_resolved and not problems:
         hint = "The folders are there, but no migration lies in them: are locations, prefixes and suffixes right?"
         return _check(history, "locations", title, FAIL, seen, expected, hint)
@@ -106,19 +119,23 @@ def _lock(history: History, most: float) -> Check:
     title, lock = "no migration hangs", history.lock
     expected = f"no lock, or one of at most {most:g} s that blocks nobody"
     if not lock.held:
-        return _check(history, "lock", title, PASS, lock.as_dict(), expected, "No migration is under way now.")
+        return _check(history, "lock", title, PASS, "free", expected, "No migration is under way now.")
+    seen = f"held by process {lock.holder_pid}"
+    seen += f" for {lock.age_seconds:.0f} s" if lock.age_seconds is not None else ", for how long is hidden"
+    if lock.blocked_pids:
+        seen += f", which blocks {', '.join(map(str, _some(lock.blocked_pids)))}"
     if lock.blocks_itself:
         hint = (
             "The migration waits for its own transaction: CREATE INDEX CONCURRENTLY needs "
             "flyway.postgresql.transactional.lock=false. End the service, set it, start again."
         )
-        return _check(history, "lock", title, FAIL, lock.as_dict(), expected, hint)
+        return _check(history, "lock", title, FAIL, seen, expected, hint)
     hint = f"Process {lock.holder_pid} migrates now; what else is said here may change. Do not start another migration."
     if lock.age_seconds is None:
         grant = " Its age is hidden: GRANT pg_read_all_stats to the user."
-        return _check(history, "lock", title, UNVERIFIED, lock.as_dict(), expected, hint + grant)
+        return _check(history, "lock", title, UNVERIFIED, seen, expected, hint + grant)
     wrong = lock.age_seconds > most or bool(lock.blocked_pids)
-    return _check(history, "lock", title, FAIL if wrong else PASS, lock.as_dict(), expected, hint)
+    return _check(history, "lock", title, FAIL if wrong else PASS, seen, expected, hint)
 
 
 def _validate(history: History) -> Check:
@@ -133,7 +150,7 @@ def _validate(history: History) -> Check:
     unclear = bool(_unclear(history)) or history.nothing_resolved or bool(history.location_problems)
     if unclear:
         hint = "Nothing wrong was seen, but not everything could be looked at: see the other checks."
-    return _check(history, "validate", title, UNVERIFIED if unclear else PASS, [], expected, hint)
+    return _check(history, "validate", title, UNVERIFIED if unclear else PASS, "no error", expected, hint)
 
 
 def _unclear(history: History) -> list[Info]:
@@ -149,7 +166,9 @@ def _failed(history: History) -> Check:
         if not failed
         else "Undo by hand what it left half-done, then repair removes the row, and migrate runs it again."
     )
-    return _check(history, "failed", "no migration failed", FAIL if failed else PASS, _names(failed), [], hint)
+    return _check(
+        history, "failed", "no migration failed", FAIL if failed else PASS, _or(_names(failed), "none"), "none", hint
+    )
 
 
 def _changed(history: History) -> Check:
@@ -162,23 +181,36 @@ def _changed(history: History) -> Check:
     ]
     if changed:
         hint = "Never change a migration that was applied: take the change back and put it into a new version."
-        return _check(history, "changed", title, FAIL, _some(lines), [], hint)
+        return _check(history, "changed", title, FAIL, _some(lines), "none", hint)
     compared = sum(1 for info in history.infos if info.checksum_status == "match")
+    seen = f"{_count(compared, 'checksum')} compared, all the same"
+    if _doubled(history):
+        names = ", ".join(_some(sorted(map(str, _doubled(history)))))
+        hint = f"Several files have the version {names}: which one was applied has to be settled first."
+        return _check(history, "changed", title, UNVERIFIED, seen, "none", hint)
     if _unclear(history):
         hint = f"Placeholders of {', '.join(_names(_unclear(history)))} are unknown: give their values in placeholders."
-        return _check(history, "changed", title, UNVERIFIED, {"compared": compared}, [], hint)
+        return _check(history, "changed", title, UNVERIFIED, seen, "none", hint)
     nothing = compared == 0 and any(row.type in ("SQL", "SCRIPT", "SQL_BASELINE") for row in history.rows)
     hint = f"Checksums of {compared} migrations were compared." if not nothing else "No file was found for any row."
-    return _check(history, "changed", title, UNVERIFIED if nothing else PASS, {"compared": compared}, [], hint)
+    return _check(history, "changed", title, UNVERIFIED if nothing else PASS, seen, "none", hint)
+
+
+def _doubled(history: History) -> set[Version]:
+    """Versions that several files have; none of them can be said to be the one that was applied."""
+    counted = Counter((each.version, each.baseline_file) for each in history.resolved if each.version is not None)
+    return {version for (version, _baseline), times in counted.items() if times > 1 and version is not None}
 
 
 def changed_of(history: History) -> list[Info]:
     """Versioned migrations whose files differ from what was applied; a repeatable one may be changed."""
+    doubled = _doubled(history)
     return [
         info
         for info in history.infos
         if info.version is not None
         and info.checksum_status == "mismatch"
+        and info.version not in doubled
         and info.state not in (types.DELETED, types.UNDONE)
     ]
 
@@ -195,14 +227,14 @@ def _order(history: History) -> Check:
             "They came after a newer version was applied, and will not run while out_of_order is off: give them a newer "
             "version, or allow it for one run."
         )
-        return _check(history, "order", "migrations came in their order", FAIL, _names(late), [], hint)
+        return _check(history, "order", "migrations came in their order", FAIL, _names(late), "none", hint)
     hint = (
         f"Ran out of order before: {', '.join(_names(ran))}. Another database may have run them in order."
         if ran
         else ""
     )
     hint = hint or "No migration is older than what was applied."
-    return _check(history, "order", "migrations came in their order", PASS, _names(ran), [], hint)
+    return _check(history, "order", "migrations came in their order", PASS, _or(_names(ran), "none"), "none late", hint)
 
 
 def _pending(history: History, policy: str) -> Check:
@@ -213,9 +245,9 @@ def _pending(history: History, policy: str) -> Check:
     hint = "All that lies in the locations was applied." if not names else "The next migrate runs them."
     if blind and not names:
         hint = "Not all locations could be looked at, so what waits there is not known."
-    expected = [] if policy == "fail" else "said, not judged"
+    expected = "none" if policy == "fail" else "said, not judged"
     title = "nothing is pending" if policy == "fail" else "what is pending is known"
-    return _check(history, "pending", title, status, _some(names), expected, hint)
+    return _check(history, "pending", title, status, _or(_some(names), "none"), expected, hint)
 
 
 def _baseline(history: History) -> list[Check]:
@@ -229,13 +261,13 @@ def _baseline(history: History) -> list[Check]:
             "A baseline row made Flyway skip these files and report success (baseline-on-migrate on a schema that was not "
             "empty). Their tables were never made."
         )
-        return [_check(history, "baseline", title, FAIL, _some(lines), [], hint)]
+        return [_check(history, "baseline", title, FAIL, _some(lines), "none", hint)]
     blind = [each.info.name for each in history.skipped if not each.tables]
     hint = "Tables that the skipped files create were looked for by name; their columns and rows were not."
     if blind:
         hint = f"No table to look for in {', '.join(_some(blind))}: look whether what it does has been done."
-    seen = {"skipped": _names([each.info for each in history.skipped])}
-    return [_check(history, "baseline", title, UNVERIFIED if blind else PASS, seen, [], hint)]
+    seen = f"passed over: {', '.join(_names([each.info for each in history.skipped]))}"
+    return [_check(history, "baseline", title, UNVERIFIED if blind else PASS, seen, "none missing", hint)]
 
 
 def _unverifiable(history: History) -> list[Check]:
@@ -263,9 +295,8 @@ def findings_of(history: History, rows: Sequence[Check]) -> list[Finding]:
     ]
     own = [error for error in history.migrate_errors if error.code not in MISMATCHES]
     if "validate" in failed:
-        twice = any("more than one" in text for text in history.resolution.refusals)
-        if twice:
-            found.append(Finding("duplicate_versions", "seen", [f"flyway.{history.name}.validate"], [history.name]))
+        if any("more than one" in text for text in history.resolution.refusals):  # the cause of much else
+            found.insert(0, Finding("duplicate_versions", "seen", [f"flyway.{history.name}.validate"], [history.name]))
         if any(error.info.state in types.NOT_FOUND for error in own):
             found.append(
                 Finding("migration_files_missing", "seen", [f"flyway.{history.name}.validate"], [history.name])

@@ -234,7 +234,13 @@ def test_two_files_of_one_version_stop_everything(shop: Shop) -> None:
     (text,) = result["histories"][0]["errors"]
     assert "V1__identity.sql" in text
     assert "V1__users.sql" in text
-    assert "duplicate_versions" in causes(result)
+    assert causes(result) == ["duplicate_versions"]
+    shop.run(
+        "INSERT INTO flyway_schema_history VALUES (1, '1', 'users', 'SQL', 'V1__users.sql', 1, 'me', now(), 1, true)"
+    )
+    result = shop.ask()
+    assert causes(result) == ["duplicate_versions"], "which file was applied is not known, so none is called changed"
+    assert statuses(result)["changed"] == "unverified"
 
 
 def test_a_baseline_that_skipped_tables_is_shown(shop: Shop) -> None:
@@ -355,6 +361,7 @@ def _blocked(shop: Shop, pid: int) -> None:
             result = shop.ask()
             assert result["histories"][0]["lock"]["blocked_pids"] == [blocked]
             assert statuses(result)["lock"] == "fail"
+            assert str(blocked) in check(result, "lock")["observed"]
             assert "transactional.lock=false" in check(result, "lock")["hint"]
             assert "migration_blocks_itself" in causes(result)
             assert str(pid) in result["histories"][0]["blocked_by"][-1]["reason"]
