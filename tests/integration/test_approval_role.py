@@ -39,7 +39,8 @@ PLAY = """\
             approval_procedure: replace
             approval_parameters: {new: "{{ new | default('second') }}"}
             approval_plan: {replace: "{{ found.content | b64decode | trim }}", by: "{{ new | default('second') }}"}
-            approval_target_state: {content: "{{ found.content }}"}
+            approval_target_state: {content: "{{ state_now }}"}
+            state_now: "{{ found.content ~ '' }}"
             approval_sealed: [found, thing]
 
         - name: Replace it
@@ -197,6 +198,7 @@ def test_an_approval_holds_for_its_parameters_only(scene: Scene) -> None:
         {"approval_sealed": []},
         {"approval_reversible": True},
         {"found": {"content": "Zmlyc3Q="}},
+        {"state_now": "Zmlyc3Q="},
         {"inventory_dir": "/inventories/production"},
     ],
 )

@@ -19,12 +19,12 @@ def extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealed, "load_extra_vars", lambda _loader: GIVEN)
 
 
-def run(*terms: Any, **options: Any) -> list[bool]:
+def run(*terms: Any, variables: dict[str, Any] | None = None, **options: Any) -> list[bool]:
     lookup = sealed.LookupModule()
-    values = {"prefix": None, "except": [], **options}
+    values = {"prefix": None, "except": [], "within": [], **options}
     lookup.set_options = lambda var_options=None, direct=None: None
     lookup.get_option = values.__getitem__
-    return lookup.run(list(terms))
+    return lookup.run(list(terms), variables)
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,22 @@ def test_other_variables_pass(terms: list[Any], options: dict[str, Any]) -> None
 def test_what_is_sealed_is_named(terms: list[Any], options: dict[str, Any], named: str) -> None:
     with pytest.raises(AnsibleError, match=f"^{named} must not be given as extra variables"):
         run(*terms, **options)
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"state": "{{ planned.oid }}"}, "planned"),
+        ({"state": {"deep": ["{{ between }}"]}, "between": "{% if other %}1{% endif %}"}, "other"),
+        ({"state": "{{ found }}"}, ""),
+        ({"state": "{{ state }}{{ a }}", "a": "{{ b }}", "b": "{{ a | no_such_filter }}"}, ""),
+        ({"state": "{{ broken"}, ""),
+        ({"state": {"oid": 1}, "unrelated": "{{ planned }}"}, ""),
+    ],
+)
+def test_what_is_used_by_templates_is_followed(variables: dict[str, Any], named: str) -> None:
+    if not named:
+        assert run(variables=variables, within=["state"]) == [True]
+        return
+    with pytest.raises(AnsibleError, match=f"^{named} must not be given"):
+        run(variables=variables, within=["state"])
