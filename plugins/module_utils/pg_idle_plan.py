@@ -26,7 +26,6 @@ MOST_KILLS = 1000
 MANY_FROM_ONE = 20
 SUPERUSER = "superuser"
 POOLERS = ("pgbouncer", "pgpool", "odyssey", "pgcat", "supavisor")
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True)
@@ -254,7 +253,7 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _network(option: str, value: str) -> Network | None:
+def _network(option: str, value: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     """The network that is named; None for the local socket. InputError."""
     if value == LOCAL:
         return None
