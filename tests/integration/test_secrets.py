@@ -126,6 +126,8 @@ PARTNERS: dict[str, dict[str, Any]] = {
 SECONDS = {"timeout": 2, "connect_timeout_seconds": 1, "request_timeout_seconds": 1, "request_timeout": 1}
 
 PATHS = ("in process", "ordinary")
+RUN_SECONDS = 840  # a few hundred tasks, each a program of its own on the ordinary path
+pytestmark = pytest.mark.timeout(900)
 
 Route = tuple[str, ...]
 Options = Mapping[str, Mapping[str, Any]]
@@ -325,6 +327,7 @@ def run(folder: Path, collections: Path, inputs: Path, in_process: bool) -> tupl
             ANSIBLE_LOG_PATH=str(folder / "ansible.log"),
         ),
         cwd=folder,
+        seconds=RUN_SECONDS,
     )
     files = {
         str(path.relative_to(folder)): path.read_text(encoding="utf-8", errors="replace")

@@ -71,7 +71,9 @@ def environment(collections: Path, home: Path, **more: str) -> dict[str, str]:
     }
 
 
-def ansible_playbook(*arguments: str, env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
+def ansible_playbook(
+    *arguments: str, env: Mapping[str, str], cwd: Path, seconds: float = RUN_SECONDS
+) -> subprocess.CompletedProcess[str]:
     """Run the ansible-playbook of this interpreter's environment; bounded in time."""
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     return subprocess.run(
@@ -81,7 +83,7 @@ def ansible_playbook(*arguments: str, env: Mapping[str, str], cwd: Path) -> subp
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=RUN_SECONDS,
+        timeout=seconds,
         check=False,
         stdin=subprocess.DEVNULL,
     )
