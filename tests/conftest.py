@@ -64,6 +64,17 @@ def databases_lab() -> Iterator[None]:
         lab_command("down", "databases")
 
 
+@pytest.fixture(scope="module")
+def quiet_databases(databases_lab: None) -> Iterator[None]:
+    """What books orders is stopped where it runs: what changes in a database is then the test's doing."""
+    from tests.support import writers
+
+    stopped = writers.stop()
+    yield
+    if stopped:
+        lab_command("heal")
+
+
 @pytest.fixture(scope="session")
 def kubernetes_lab() -> Iterator[None]:
     """The lab's part kubernetes is up and healthy; left out where the control plane cannot be had. Else as ``lab``."""

@@ -23,6 +23,7 @@ import psycopg2
 import pytest
 
 from lab.layout import paths, ports
+from tests.support import writers
 from tests.support.playbooks import Playbooks, Run, lab_command
 
 pytestmark = pytest.mark.lab
@@ -97,8 +98,9 @@ def statuses(run: Run, procedure: str, host: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def healthy(databases_lab: None) -> Iterator[None]:
+def healthy(quiet_databases: None) -> Iterator[None]:
     lab_command("heal")
+    writers.stop()
     yield
     lab_command("heal")
 

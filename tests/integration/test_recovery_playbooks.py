@@ -95,7 +95,11 @@ def backup(folder: Path, name: str, capsys: Capture, **more: Any) -> Path:
         }
         for database in SETS[name]
     ]
-    given = {"login_host": "127.0.0.1", "login_port": ports()["postgresql"], "bin_dir": str(lab_postgres.wheel_bin())}
+    given: dict[str, Any] = {
+        "login_host": "127.0.0.1",
+        "login_port": ports()["postgresql"],
+        "bin_dir": str(lab_postgres.wheel_bin()),
+    }
     made = run_module(pg_backup, capsys, databases=items, directory=str(folder), set=name, **given, **more)
     assert not made.get("failed"), made
     (newest,) = sorted((folder / name).glob(f"{name}-*"))[-1:]
@@ -103,7 +107,7 @@ def backup(folder: Path, name: str, capsys: Capture, **more: Any) -> Path:
 
 
 @pytest.fixture
-def backups(databases_lab: None, tmp_path: Path) -> Path:
+def backups(quiet_databases: None, tmp_path: Path) -> Path:
     folder = tmp_path / "backups"
     folder.mkdir(mode=0o700)
     return folder
