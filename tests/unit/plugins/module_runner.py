@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from ansible.module_utils import _internal
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.sre.runbooks.plugins.module_utils.clock import Clock, Deadline
@@ -18,8 +19,16 @@ from ansible_collections.sre.runbooks.plugins.module_utils.operation import Cont
 def run_module(
     module: ModuleType, capsys: pytest.CaptureFixture[str], check: bool = False, **arguments: Any
 ) -> dict[str, Any]:
-    """The result that the module prints."""
-    with patch_module_args({**arguments, "_ansible_check_mode": check}), pytest.raises(SystemExit):
+    """The result that the module prints.
+
+    Another test may have loaded ansible-core's controller into this process, which would show warnings instead.
+    """
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        patch_module_args({**arguments, "_ansible_check_mode": check}),
+        pytest.raises(SystemExit),
+    ):
+        patch.setattr(_internal, "is_controller", False)
         module.main()
     result: dict[str, Any] = json.loads(capsys.readouterr().out)
     return result
