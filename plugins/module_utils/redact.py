@@ -11,6 +11,7 @@ text, ledger lines, boot output): it also strikes out whatever follows a secret-
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any
 
@@ -87,12 +88,17 @@ def observed(text: bytes | str, limit: int = 2000) -> str:
     )
 
 
+# In long lists the same short texts, such as keys and states, come again and again.
+SHORT = 64
+_again = functools.lru_cache(maxsize=4096)(certain)
+
+
 def data(value: Any) -> Any:
     """A structure of JSON types with ``certain`` applied to every text in it, keys included."""
     if isinstance(value, str):
-        return certain(value)
+        return _again(value) if len(value) <= SHORT else certain(value)
     if isinstance(value, dict):
-        return {certain(key) if isinstance(key, str) else key: data(item) for key, item in value.items()}
+        return {data(key) if isinstance(key, str) else key: data(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [data(item) for item in value]
     return value
