@@ -36,12 +36,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 
+def _was_started(part: str) -> bool:
+    """Whether somebody else has started this part. That its programs run is not enough: another part may need them."""
+    from lab import control, programs
+    from lab.layout import paths
+
+    return part in programs.started_parts(paths()) and control.state("postgresql") == "RUNNING"
+
+
 @pytest.fixture(scope="session")
 def lab() -> Iterator[None]:
     """The lab's part backoffice is up and healthy. What this session started is stopped at its end; what was up stays."""
-    from lab import control
-
-    was_up = control.is_up("backoffice")
+    was_up = _was_started("backoffice")
     lab_command("up", "backoffice")
     lab_command("heal")
     yield
@@ -53,9 +59,7 @@ def lab() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def databases_lab() -> Iterator[None]:
     """PostgreSQL with the databases of every system, and nothing else. Else as ``lab``."""
-    from lab import control
-
-    was_up = control.is_up("databases")
+    was_up = _was_started("databases")
     lab_command("up", "databases")
     lab_command("heal")
     yield
@@ -78,13 +82,13 @@ def quiet_databases(databases_lab: None) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def kubernetes_lab() -> Iterator[None]:
     """The lab's part kubernetes is up and healthy; left out where the control plane cannot be had. Else as ``lab``."""
-    from lab import control, lifecycle
+    from lab import lifecycle
     from lab.layout import paths
 
     missing = lifecycle.build(paths(), ["kubernetes"])
     if missing:
         pytest.skip(f"there is no control plane: {missing}")
-    was_up = control.state("kube-apiserver") == "RUNNING"  # also when programs were added to the part since
+    was_up = _was_started("kubernetes")
     lab_command("up", "kubernetes")
     yield
     if not was_up:
