@@ -20,12 +20,14 @@ NUMBERS = {
     "backoffice": [*range(1, 30), 202],
     "hafnium": [*range(30, 74)],
     "ecommerce": [*range(74, 130), 204],
+    "nestjs_backend": [*range(130, 169), 203],
     "durion": [*range(169, 202)],
 }
 # How the lines of a runbook begin that ask for something.
 ASKS = {
     "backoffice": r"- |export |\s+\S|\S*scripts/|BACKOFFICE_JWT=",
     "hafnium": r"\d\. |\| \w|kubectl |curl |for |\s+curl|rpk |\./gradlew|psql |SELECT |WHERE |\*\*Symptoms",
+    "nestjs_backend": r"\s*- |\d\. |Last Verified",
     "durion": r"- |\./mvnw|MAX_STEPS|curl |# curl|kubectl |java |alert:|expr:|Use y|Check the|Then |When an",
     "ecommerce": r"\s*- |\d\. |\| \w|\s+(docker|SELECT|FROM|ORDER|\./)",
 }
@@ -36,6 +38,7 @@ ASKS_FOR_NOTHING = {
         "JWT_HS256_SECRET + BACKOFFICE_ACCOUNT_ID.",
     ),
     "hafnium": ("| Role | Contact |",),
+    "nestjs_backend": (),
     "durion": ("Workspace-level: ", "Workspace agent structure: ", "Backend agent structure plan: ", "- For **"),
     "ecommerce": (
         "Audience: ",
