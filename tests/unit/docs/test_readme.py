@@ -6,9 +6,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.utils.vars import merge_hash
+from ansible.vars.manager import VariableManager
 
 from lab.faults import FAULTS
 
@@ -58,20 +63,73 @@ def test_every_fault_of_an_example_exists() -> None:
     assert [(file, name) for file, name in found if name not in FAULTS] == []
 
 
+def role_defaults(system: str) -> dict[str, Any]:
+    text = (ROOT / "roles" / system / "defaults" / "main.yml").read_text(encoding="utf-8")
+    defaults: dict[str, Any] = yaml.safe_load(text)
+    return defaults
+
+
+def readme_inventory() -> dict[str, Any]:
+    """The groups of all examples, put together as a reader does who copies one after the other."""
+    section = README[README.index("## An inventory of your own") : README.index("## Playbooks")]
+    together: dict[str, Any] = {}
+    for text in re.findall(r"```yaml\n(.*?)```", section, re.DOTALL):
+        for name, value in yaml.safe_load(text).items():
+            if isinstance(value, dict):  # a list is a variable of its own
+                together[name] = merge_hash(together.get(name, {}), value)
+    return together
+
+
 def test_the_inventory_of_the_readme_uses_variables_that_exist() -> None:
-    example = yaml.safe_load(re.findall(r"```yaml\n(backoffice:.*?)```", README, re.DOTALL)[0])
-    defaults = yaml.safe_load((ROOT / "roles" / "backoffice" / "defaults" / "main.yml").read_text(encoding="utf-8"))
-    (host,) = example["backoffice"]["hosts"].values()
-    assert host.keys() <= defaults.keys()
+    inventory = readme_inventory()
+    for system in ("backoffice", "ecommerce", "hafnium"):
+        (host,) = inventory[system]["hosts"].values()
+        assert host.keys() <= role_defaults(system).keys()
+
+
+def test_the_deployments_of_the_readme_are_not_logged_in_to(tmp_path: Path) -> None:
+    file = tmp_path / "hosts.yml"
+    file.write_text(yaml.safe_dump(readme_inventory()), encoding="utf-8")
+    loader = DataLoader()
+    inventory = InventoryManager(loader=loader, sources=[str(file)])
+    variables = VariableManager(loader=loader, inventory=inventory)
+    connections = {
+        host.name: variables.get_vars(host=host).get("ansible_connection") for host in inventory.get_hosts("all")
+    }
+    assert connections == {
+        "backoffice-prod-eu": "local",
+        "ecommerce-prod-eu": "local",
+        "hafnium-prod-eu": "local",
+        "bo-1": None,
+    }
+
+
+def test_the_effects_are_those_that_the_playbooks_state() -> None:
+    """Who reads only is told so; who acts with an option is told that."""
+    effects = {}
+    for row in README[README.index("## Playbooks") : README.index("## Modules")].splitlines():
+        cells = [cell.strip() for cell in row.split("|")[1:-1]]
+        first = re.search(r"`sre\.runbooks\.([a-z_.0-9]+)`", row)
+        if first and len(cells) == 3:
+            folder = first[1].rpartition(".")[0]
+            further = re.findall(r"`(\.[a-z_0-9]+)`", cells[0])
+            effects |= dict.fromkeys([first[1], *(f"{folder}{name}".lstrip(".") for name in further)], cells[2])
+    for name, effect in effects.items():
+        text = (ROOT / "playbooks" / f"{name.replace('.', '/')}.yml").read_text(encoding="utf-8")
+        stated = re.search(r"^# Effect: +(.*)$", text, re.MULTILINE)
+        assert stated, name
+        told, with_option = effect.partition(";")[::2]
+        reads, otherwise = stated[1].partition(";")[::2]
+        assert (told == "reads") == (reads == "reads only"), name
+        assert told != "reads" or bool(with_option) == bool(otherwise), name
 
 
 @pytest.mark.parametrize("system", ["backoffice", "ecommerce", "hafnium"])
 @pytest.mark.parametrize("name", ["lab", "staging", "production"])
 def test_the_inventories_use_variables_that_exist(name: str, system: str) -> None:
     folder = ROOT / "inventories" / name / "group_vars" / system
-    defaults = yaml.safe_load((ROOT / "roles" / system / "defaults" / "main.yml").read_text(encoding="utf-8"))
     given = {key for file in folder.glob("*.yml") for key in yaml.safe_load(file.read_text(encoding="utf-8"))}
-    assert {key for key in given if key.startswith(f"{system}_")} <= defaults.keys()
+    assert {key for key in given if key.startswith(f"{system}_")} <= role_defaults(system).keys()
 
 
 def test_the_inventories_have_the_same_variables() -> None:
