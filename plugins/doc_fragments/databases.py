@@ -20,10 +20,12 @@ options:
         type: str
         required: true
       url:
-        description: Address in JDBC's form (C(jdbc:postgresql://host:port/database)) or libpq's. Give user and password beside it.
+        description:
+          - Address in JDBC's form (C(jdbc:postgresql://host:port/database)) or libpq's. Give user and password beside it.
+          - One with a C(socketFactory) (Cloud SQL, AlloyDB) or a C(service) is refused, since its server stands elsewhere.
         type: str
       login_host:
-        description: Host name or address of the server, or the folder of its unix socket.
+        description: Host name or address of the server itself, not of a pooler, or the folder of its unix socket.
         type: str
       login_port:
         description: Port of the server.

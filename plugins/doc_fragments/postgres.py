@@ -10,7 +10,9 @@ class ModuleDocFragment:
 options:
   login_host:
     description:
-      - Host name or address of the server, or the folder of its unix socket.
+      - Host name or address of the server itself, or the folder of its unix socket.
+      - The address of a pooler such as PgBouncer is refused before anything is set. Its connections are shared, so that the
+        service's clients would get the settings of this one, such as being read-only.
       - If not set, the environment variable E(PGHOST) is used, and without it the local socket.
     type: str
   login_port:
@@ -40,18 +42,23 @@ options:
   sslmode:
     description:
       - Whether the connection is encrypted, and how the server's certificate is checked.
-      - If not set, the database URL or E(PGSSLMODE) decides, and without them encryption is used where it is offered.
+      - If not set, the database URL or E(PGSSLMODE) decides. Without them it is V(verify-full) with O(ca_path), and else
+        encryption is used where it is offered.
     type: str
     choices: [disable, allow, prefer, require, verify-ca, verify-full]
   ca_path:
-    description: File with the certificates of the authorities that are trusted, PEM.
+    description:
+      - File with the certificates of the authorities that are trusted, PEM. The server's certificate and name are checked
+        against it, unless O(sslmode) says otherwise.
     type: path
   connect_timeout_seconds:
     description: Time for making the connection, at least 2 seconds for each host that is tried. At most 120.
     type: float
     default: 5.0
   statement_timeout_ms:
-    description: Milliseconds after which the server breaks off a statement. At most 600000.
+    description:
+      - Milliseconds after which the server breaks off a statement. At most 600000.
+      - A server that does not is given 5 seconds more; then the connection is shut.
     type: int
     default: 10000
 requirements:

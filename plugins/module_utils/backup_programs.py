@@ -22,7 +22,7 @@ from typing import IO, Any
 from . import libraries
 from .clock import Deadline
 from .errors import DeadlineError, InputError, RunbookError
-from .postgres import APPLICATION_NAME, LIBRARY
+from .postgres import APPLICATION_NAME, LIBRARY, tls
 from .redact import observed
 
 try:
@@ -98,9 +98,7 @@ def conninfo(parameters: Mapping[str, str], params: Mapping[str, Any], dbname: s
     if "sslpassword" in parameters:
         raise InputError("sslpassword in a database URL cannot be given to pg_dump: use a key without a passphrase")
     chosen = {name: value for name, value in parameters.items() if name not in ("password", "dbname")}
-    chosen |= {
-        name: params[option] for name, option in (("sslmode", "sslmode"), ("sslrootcert", "ca_path")) if params[option]
-    }
+    chosen |= tls(parameters, params)
     chosen["connect_timeout"] = str(max(2, int(params["connect_timeout_seconds"])))
     return str(psycopg2.extensions.make_dsn(**chosen, dbname=dbname))
 

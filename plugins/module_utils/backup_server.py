@@ -213,12 +213,9 @@ class Server:
 
     def _do(self, statement: str, values: list[Any] | None = None) -> None:
         seconds = self.deadline.within(STATEMENT_SECONDS, statement.split(" ", 3)[0])
-        before = self.session.value("SELECT pg_catalog.current_setting('statement_timeout')")
-        self.session.rows(
-            "SELECT pg_catalog.set_config('statement_timeout', %s, false)", [str(int(seconds * 1000) + 1)]
-        )
+        before = self.session.limit(seconds)
         self.session.rows(statement, values or ())
-        self.session.rows("SELECT pg_catalog.set_config('statement_timeout', %s, false)", [before])
+        self.session.limit(before)
 
 
 def ident(name: str) -> str:

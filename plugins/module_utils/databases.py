@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from . import postgres
 from .argspec import ArgumentSpec
-from .errors import InputError
+from .errors import DeadlineError, InputError
 from .operation import Context
 from .postgres import PostgresError, Session
 
@@ -104,6 +104,8 @@ def each(
                 return ask(session, database)
         except PostgresError as error:
             return error
+        except DeadlineError as error:
+            return PostgresError("deadline", error.message)
 
     if len(databases) == 1:
         return [one(databases[0])]

@@ -68,7 +68,7 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
         raise InputError(f"max_deleted is {params['max_deleted']}; it must be 0 or more")
     (database,) = databases.of({**params, "history": [params["history"]]}, "history")
     settings = Settings.of(database.item, database.name)
-    libpq = {**database.parameters, **_session_parameters(params)}
+    libpq = {**database.parameters, **postgres.tls(database.parameters, params)}
     tool = flyway_tool.of(params["tool"], params["command"], settings, database.item, libpq)
     before = _look(database, settings, params, context)
     plan = _plan(before, params)
@@ -104,11 +104,6 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
 def _look(database: Database, settings: Settings, params: Mapping[str, Any], context: Context) -> History:
     with postgres.session(database.parameters, params, context.deadline, database.search_path) as session:
         return inspect(session, settings, context.deadline)
-
-
-def _session_parameters(params: Mapping[str, Any]) -> dict[str, str]:
-    named = {"sslmode": params["sslmode"], "sslrootcert": params["ca_path"]}
-    return {name: value for name, value in named.items() if value}
 
 
 def _plan(history: History, params: Mapping[str, Any]) -> Plan:

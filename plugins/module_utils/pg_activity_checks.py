@@ -42,11 +42,6 @@ class Judge:
         """A database that could not be asked: a fault where that was seen, else not known."""
         hint = "Nothing else of it was looked at."
         wrong = error.observed_fault or error.kind == "statement_timeout"
-        if error.kind == "too_many":
-            hint = (
-                "A superuser still gets in; from PostgreSQL 16 on, so does a role with pg_use_reserved_connections where "
-                f"reserved_connections is set. {hint}"
-            )
         return self._check("connections", name, FAIL if wrong else UNVERIFIED, error.message, "an answer", hint)
 
     def _check(self, kind: str, name: str, status: Status, observed: Any, expected: Any, hint: str) -> Check:

@@ -221,5 +221,4 @@ def _left_out(session: Session, named: list[tuple[Any, ...]]) -> int:
 
 def _bound(session: Session, deadline: Deadline, what: str) -> None:
     """The statements of this transaction that follow end with the deadline."""
-    milliseconds = int(deadline.within(MOST_TABLE_SECONDS, what) * 1000) + 1
-    session.rows("SELECT pg_catalog.set_config('statement_timeout', %s, true)", [str(milliseconds)])
+    session.limit(deadline.within(MOST_TABLE_SECONDS, what), transaction=True)

@@ -131,7 +131,7 @@ def _read_all(targets: list[Database], wish: Wish, params: dict[str, Any], conte
 
     answers = databases.each(targets, params, context, ask)
     problems = [
-        f"{database.name}: {_told(answer)}"
+        f"{database.name}: {answer.message}"
         for database, answer in zip(targets, answers, strict=True)
         if isinstance(answer, RunbookError)
     ]
@@ -139,15 +139,6 @@ def _read_all(targets: list[Database], wish: Wish, params: dict[str, Any], conte
         told = "; ".join(problem.rstrip(".") for problem in problems)
         raise RefusedError(f"{told}. Nothing was ended.", changed=False)
     return [answer for answer in answers if isinstance(answer, Seen)]
-
-
-def _told(error: RunbookError) -> str:
-    if isinstance(error, PostgresError) and error.kind == "too_many":
-        return (
-            f"{error.message} A superuser still gets in; from PostgreSQL 16 on, so does a role with "
-            "pg_use_reserved_connections where reserved_connections is set."
-        )
-    return error.message
 
 
 def _read(session: Session, database: Database, wish: Wish, texts: bool) -> Seen:

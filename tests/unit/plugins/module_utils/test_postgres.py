@@ -78,6 +78,35 @@ def connect(monkeypatch: pytest.MonkeyPatch, said: str, **params: Any) -> None:
         (AT + "server does not support SSL, but SSL was required\n", "tls", "Check sslmode and ca_path"),
         (AT + "SSL error: certificate verify failed\n", "tls", "Check sslmode and ca_path"),
         (AT + "server closed the connection unexpectedly\n\tThis probably means\n", "protocol", "may be no PostgreSQL"),
+        (AT + "Connection reset by peer\n", "protocol", "a proxy without a server"),
+        (AT + "SSL SYSCALL error: EOF detected\n", "protocol", "a proxy without a server"),
+        (AT + "FATAL:  no more connections allowed (max_client_conn)\n", "too_many", "A pooler says so"),
+        (AT + "FATAL:  query_wait_timeout\n", "too_many", "A pooler says so"),
+        (
+            AT + "FATAL:  server login has been failing, cached error: connect failed (server_login_retry)\n",
+            "protocol",
+            "A pooler says so",
+        ),
+        (
+            AT + 'FATAL:  server login has been failing, cached error: password authentication failed for user "bo"\n',
+            "password",
+            "Check the user",
+        ),
+        (AT + "FATAL:  no such database: bo\n", "database", "A pooler says so"),
+        (
+            AT + "FATAL:  the database system is not accepting connections\nDETAIL:  Hot standby mode is disabled.\n",
+            "starting",
+            "the address of the primary",
+        ),
+        (AT + "FATAL:  the database system is not yet accepting connections\n", "starting", "Try again"),
+        (AT + "FATAL:  Passwort-Authentifizierung für Benutzer »bo« fehlgeschlagen\n", "other", "lc_messages"),
+        (
+            AT + "Connection refused\n" + AT + 'FATAL:  password authentication failed for user "bo"\n',
+            "password",
+            "Check the user and the password",
+        ),
+        (AT + "timeout expired\n" + AT + "FATAL:  no pg_hba.conf entry for host\n", "access", "has no line"),
+        (AT + "FATAL:  sorry, too many clients already\n" + AT + "Connection refused\n", "too_many", "max_connections"),
         (AT + "something quite new\n", "other", "something quite new"),
         ("", "other", "no reason given"),
     ],
@@ -113,6 +142,20 @@ def test_the_settings_of_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen["application_name"] == "sre.runbooks"
     assert (seen["sslmode"], seen["sslrootcert"]) == ("verify-full", "/ca.pem")
     assert seen["tcp_user_timeout"] == "15000"
+    assert (seen["keepalives_idle"], seen["keepalives_interval"], seen["keepalives_count"]) == ("60", "10", "6")
+
+
+def test_authorities_that_are_trusted_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def chosen(mode: str | None, ca_path: str | None, **parameters: str) -> dict[str, str]:
+        return postgres.tls({**TARGET, **parameters}, {"sslmode": mode, "ca_path": ca_path})
+
+    monkeypatch.delenv("PGSSLMODE", raising=False)
+    assert chosen(None, None) == {}
+    assert chosen(None, "/ca.pem") == {"sslmode": "verify-full", "sslrootcert": "/ca.pem"}
+    assert chosen("require", "/ca.pem") == {"sslmode": "require", "sslrootcert": "/ca.pem"}
+    assert chosen(None, "/ca.pem", sslmode="verify-ca") == {"sslrootcert": "/ca.pem"}
+    monkeypatch.setenv("PGSSLMODE", "verify-ca")
+    assert chosen(None, "/ca.pem") == {"sslrootcert": "/ca.pem"}
 
 
 def test_no_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
