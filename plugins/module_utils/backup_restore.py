@@ -25,7 +25,7 @@ from . import (
 from .argspec import ArgumentSpec
 from .backup_catalog import BackupSet
 from .backup_load import Loader
-from .backup_marks import READY, RESTORING
+from .backup_marks import READY, RESTORING, Mark
 from .backup_programs import Program
 from .backup_server import Server, State, where
 from .backup_targets import Target
@@ -55,7 +55,8 @@ SPEC = ArgumentSpec(
         "jobs": {"type": "int", "default": 1},
         "expected_plan": {"type": "str"},
         "server_free_bytes": {"type": "int"},
-        "stale_hours": {"type": "float", "default": 24.0},
+        "stale_hours": {"type": "float", "default": 0.0},
+        "busy_seconds": {"type": "float", "default": 0.0},
         "bin_dir": {"type": "path"},
         "timeout": {"type": "float", "default": 3600.0},
     },
@@ -167,7 +168,7 @@ def _absent(params: dict[str, Any], context: Context) -> dict[str, Any]:
         doomed: dict[tuple[str, str, str], tuple[Server, State]] = {}
         for database in databases.of({**params, "databases": items}):
             server = _server(database, params, context, stack)
-            for state in _of_drill(server, run_id, database.item.get("into")):
+            for state in _of_drill(server, run_id, database.item.get("into"), params, context):
                 key = (server.session.host, str(server.session.port), state.name)
                 doomed.setdefault(key, (server, state))
         plan = {
@@ -194,7 +195,10 @@ def _absent(params: dict[str, Any], context: Context) -> dict[str, Any]:
         return {**result, "removed": _remove(list(doomed.values()))}
 
 
-def _of_drill(server: Server, run_id: str | None, into: str | None) -> list[State]:
+def _of_drill(
+    server: Server, run_id: str | None, into: str | None, params: Mapping[str, Any], context: Context
+) -> list[State]:
+    """The databases of one drill by its id, of any drill by the name given, or of both; none that may be in use."""
     if into:
         state = server.state(into)
         if state is None:
@@ -203,7 +207,7 @@ def _of_drill(server: Server, run_id: str | None, into: str | None) -> list[Stat
             raise RefusedError(
                 f"database {into} was not made by a drill (comment: {state.comment!r}): it is not dropped"
             )
-        found = [state]
+        found = [state] if run_id in (None, state.mark.run) else []
     else:
         found = [
             state for state in server.marked() if state.mark and (state.mark.kind, state.mark.run) == ("drill", run_id)
@@ -211,7 +215,22 @@ def _of_drill(server: Server, run_id: str | None, into: str | None) -> list[Stat
     busy = [state.name for state in found if server.in_work(state.name)]
     if busy:
         raise RefusedError(f"{', '.join(busy)} is being restored by a run that is alive: wait for it, or end it")
+    if run_id is None:
+        _refuse_in_use(found, params["busy_seconds"], context.clock.now())
     return found
+
+
+def _refuse_in_use(found: Sequence[State], busy_seconds: float, now: float) -> None:
+    """A drill that was restored a moment ago is being verified, as far as anybody can tell."""
+    for state in found:
+        age = state.mark.age_seconds(now) if state.mark else None
+        if state.mark and state.mark.step == READY and (age is None or age < busy_seconds):
+            when = "at a time that cannot be read" if age is None else f"{max(0.0, age):.0f} s ago"
+            raise RefusedError(
+                f"{state.name} was restored {when} by the drill {state.mark.run} of {state.mark.who}, which may still verify "
+                f"it: wait for its end. If that drill is dead, drop it by its drill_id, {state.mark.run}",
+                drill_id=state.mark.run,
+            )
 
 
 def _databases(params: dict[str, Any], found: BackupSet) -> list[Database]:
@@ -287,8 +306,7 @@ def _leftovers(
                 continue
             key = (host, int(port), state.oid)
             age = mark.age_seconds(context.clock.now())
-            stale = mark.step == READY and age is not None and age > params["stale_hours"] * HOUR
-            if (mark.step == RESTORING or (stale and params["state"] == "scratch")) and not server.in_work(state.name):
+            if (mark.step == RESTORING or _stale(mark, age, params)) and not server.in_work(state.name):
                 dead[key] = (server, state)
             else:
                 left[key] = {
@@ -297,6 +315,13 @@ def _leftovers(
                     "age_seconds": None if age is None else round(age),
                 }
     return list(dead.values()), list(left.values())
+
+
+def _stale(mark: Mark, age: float | None, params: Mapping[str, Any]) -> bool:
+    """Whether a drill that ended well is so old that this drill, told so, drops it."""
+    hours: float = params["stale_hours"]
+    old = hours > 0 and age is not None and age > hours * HOUR
+    return old and params["state"] == "scratch" and (mark.kind, mark.step) == ("drill", READY)
 
 
 def _plan(
@@ -385,6 +410,7 @@ def _back(target: Target) -> dict[str, Any]:
 
 
 def _check(params: Mapping[str, Any]) -> None:
-    for name, least, most in (("jobs", 1, 64), ("stale_hours", 0, 24 * 365), ("concurrency", 1, 64)):
+    limits = (("jobs", 1, 64), ("stale_hours", 0, 24 * 365), ("busy_seconds", 0, 86_400 * 7), ("concurrency", 1, 64))
+    for name, least, most in limits:
         if not least <= params[name] <= most:
             raise InputError(f"{name} is {params[name]:g}; it must be from {least} to {most}")

@@ -56,7 +56,7 @@ options:
       - V(present) makes databases that are not there, to stay.
       - V(replaced) puts the restored databases into the place of those that are there.
       - V(undone) puts what V(replaced) replaced into its place again, and keeps the other as C(<database>_undone_<id>).
-      - V(absent) drops what V(scratch) made, by O(drill_id) or by O(databases[].into).
+      - V(absent) drops what V(scratch) made, by O(drill_id), by O(databases[].into), or what both name.
     type: str
     default: scratch
     choices: [scratch, present, replaced, undone, absent]
@@ -136,9 +136,17 @@ options:
         folder; where it is not known nothing is refused for it.
     type: int
   stale_hours:
-    description: Drills of other ids that are older are removed by O(state=scratch), younger ones are told in RV(leftovers).
+    description:
+      - Drills of other ids, whoever made them, are removed by O(state=scratch) when they are older than this.
+      - V(0) removes none. What stays is told in RV(leftovers).
     type: float
-    default: 24.0
+    default: 0.0
+  busy_seconds:
+    description:
+      - With O(state=absent) and without O(drill_id), a drill whose databases were ready less than this ago may still be
+        verified by its run, so that it is refused to drop them.
+    type: float
+    default: 0.0
   timeout:
     description: Seconds that the whole task may take. Programs that still run then are ended.
     type: float
