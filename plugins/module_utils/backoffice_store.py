@@ -150,6 +150,9 @@ def _process(params: dict[str, Any]) -> env.Process | None:
 def _look_into_database(seen: Evidence, params: dict[str, Any], context: Context) -> dict[str, Any]:
     try:
         settings, schema = postgres.parameters_of_url(seen.url)
+    except jdbc.ElsewhereError as error:
+        seen.connect_problem = error.message
+        return {}
     except InputError as error:
         seen.connected, seen.connect_problem = False, error.message
         return {}

@@ -42,17 +42,31 @@ _TARGETS = {
     "preferSecondary": "prefer-standby",
     "preferSlave": "prefer-standby",
 }
+# With these the driver goes another way than to the host in the address, which is localhost where it names none.
+_ELSEWHERE = {
+    "socketFactory": "a connector of a cloud (Cloud SQL, AlloyDB) finds the server: give the address of its Auth Proxy, or "
+    "the instance's own",
+    "cloudSqlInstance": "it is an instance of Cloud SQL: give the address of its Auth Proxy, or the instance's own",
+    "alloydbInstanceName": "it is an instance of AlloyDB: give the address of its Auth Proxy, or the instance's own",
+    "service": "the address stands in a pg_service.conf of the service: give that address here",
+}
+
+
+class ElsewhereError(InputError):
+    """The driver understands the URL, and goes where we cannot follow."""
 
 
 @dataclass(frozen=True)
 class JdbcUrl:
-    """A JDBC URL in parts. An empty ``database`` is the one named like the user; ``password`` is never shown."""
+    """A JDBC URL in parts. An empty ``database`` is the one named like the user; ``password`` is never shown. ``shown``
+    is the URL for a message."""
 
     hosts: tuple[tuple[str, int], ...]
     database: str
     user: str | None = None
     password: str | None = field(default=None, repr=False)
     parameters: dict[str, str] = field(default_factory=dict)
+    shown: str = ""
 
     @property
     def schema(self) -> str | None:
@@ -60,7 +74,14 @@ class JdbcUrl:
         return self.parameters.get("currentSchema") or None
 
     def libpq(self) -> dict[str, str]:
-        """Connection parameters of libpq; only what is given, so that libpq's own defaults fill the rest."""
+        """Connection parameters of libpq; only what is given, so that libpq's own defaults fill the rest.
+
+        Raises ElsewhereError where the server is not at the host in the address."""
+        for name, why in _ELSEWHERE.items():
+            if name in self.parameters:
+                raise ElsewhereError(
+                    f"database URL {self.shown!r} has the parameter {name}, so that its host is not where the server is; {why}"
+                )
         found = {
             "host": ",".join(host for host, _port in self.hosts),
             "port": ",".join(str(port) for _host, port in self.hosts),
@@ -105,6 +126,7 @@ def parse(url: str) -> JdbcUrl:
         user=parameters.pop("user", None),
         password=parameters.pop("password", None),
         parameters=parameters,
+        shown=shown(url),
     )
 
 

@@ -17,10 +17,16 @@ from .pg_blockers import Wait
 from .pg_prepared import Prepared
 from .pg_sessions import Backend
 from .pg_sql_text import READ
-from .postgres import PostgresError, Session
+from .postgres import OWN, PostgresError, Session
 from .redact import observed
 
 SLOWEST = 20
+# Statements that take as long as there is much to do: dumps, maintenance, changes of the schema; after blanks and comments
+UTILITY = (
+    r"^([[:space:]]|--[^\n]*\n|/[*]([^*]|[*]+[^*/])*[*]+/)*(alter|analy[sz]e|checkpoint|close|cluster|comment|copy|create"
+    r"|declare|discard|drop|explain|fetch|grant|import|lock|move|reassign|refresh|reindex|reset|revoke|security|set|show"
+    r"|truncate|vacuum)($|[^[:alnum:]_])"
+)
 T = TypeVar("T")
 
 
@@ -34,7 +40,7 @@ class Limit:
 
     @property
     def percent(self) -> float:
-        return 100.0 if self.most <= 0 else round(100.0 * self.used / self.most, 1)
+        return round(100.0 * self.used / self.most, 1) if self.most > 0 else 100.0 if self.used else 0.0
 
     def as_dict(self) -> dict[str, Any]:
         return {**asdict(self), "percent": self.percent}
@@ -136,8 +142,8 @@ def look(session: Session, name: str, parts: frozenset[str], texts: bool, min_ca
     begun = clock.monotonic()
     session.value("SELECT 1")
     answer_ms = round((clock.monotonic() - begun) * 1000)
-    backends = pg_sessions.read(session, texts)
-    seen = Observed(name, session.database, session.user, session.server_version, answer_ms, backends)
+    backends, notes = _backends(session, texts)
+    seen = Observed(name, session.database, session.user, session.server_version, answer_ms, backends, notes=notes)
     if "saturation" in parts:
         seen.limits = _part(lambda: _limits(session, seen))
     if "blocked" in parts:
@@ -153,6 +159,16 @@ def look(session: Session, name: str, parts: frozenset[str], texts: bool, min_ca
     return seen
 
 
+def _backends(session: Session, texts: bool) -> tuple[list[Backend], list[str]]:
+    """The sessions; without their statements, and with a note, where these are no text in the database's encoding."""
+    try:
+        return pg_sessions.read(session, texts), []
+    except PostgresError as error:
+        if not texts or error.kind != "statement":
+            raise
+        return pg_sessions.read(session), [f"The statements of the sessions cannot be shown: {error.message}"]
+
+
 def _part(read: Callable[[], T]) -> T | PostgresError:
     try:
         return read()
@@ -163,7 +179,8 @@ def _part(read: Callable[[], T]) -> T | PostgresError:
 
 
 def _limits(session: Session, seen: Observed) -> list[Limit]:
-    """Of the server, the database and the roles that have one. Hidden sessions count; walsenders have slots of their own."""
+    """Of the server, the database and the roles that have one. Hidden sessions count; walsenders have slots of their own.
+    A limit of 0 shuts a role or a database on purpose, and none holds for superusers: neither can be used up."""
     most, reserved, database_limit = session.rows(
         """
         SELECT current_setting('max_connections')::int,
@@ -173,13 +190,13 @@ def _limits(session: Session, seen: Observed) -> list[Limit]:
         """
     )[0]
     roles = session.rows(
-        "SELECT rolname, rolconnlimit FROM pg_catalog.pg_roles WHERE rolconnlimit >= 0 AND rolcanlogin"
+        "SELECT rolname, rolconnlimit FROM pg_catalog.pg_roles WHERE rolconnlimit > 0 AND rolcanlogin AND NOT rolsuper"
     )
     clients = [one for one in seen.backends if one.client or (one.hidden and one.usename)]
     by_user = Counter(one.usename for one in clients) + Counter([session.user])
     here = 1 + sum(one.datname == seen.datname for one in clients)
     limits = [Limit(f"max_connections, {reserved} of {most} reserved", len(clients) + 1, most - reserved)]
-    if database_limit >= 0:
+    if database_limit > 0:
         limits.append(Limit(f"limit of database {observed(seen.datname, 100)}", here, database_limit))
     limits += [Limit(f"limit of role {observed(name, 100)}", by_user[name], limit) for name, limit in roles]
     return sorted(limits, key=lambda limit: -limit.percent)
@@ -239,7 +256,8 @@ def _holders(session: Session, seen: Observed) -> list[Holder]:
 
 
 def _statements(session: Session, seen: Observed, min_calls: int) -> list[Statement] | None:
-    """The slowest by their mean; None, with a note, where the extension is not installed in this database."""
+    """The slowest by their mean, without those that are slow by their nature; None, with a note, where the extension is
+    not installed in this database."""
     schema = session.value(
         "SELECT quote_ident(n.nspname) FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n"
         " ON n.oid = e.extnamespace WHERE e.extname = 'pg_stat_statements'"
@@ -256,10 +274,10 @@ def _statements(session: Session, seen: Observed, min_calls: int) -> list[Statem
                left(s.query, %(read)s)
           FROM {schema}.pg_stat_statements s LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.userid
          WHERE s.dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-           AND s.calls >= %(calls)s
+           AND s.calls >= %(calls)s AND s.query !~* %(utility)s AND strpos(s.query, %(own)s) = 0
          ORDER BY s.mean_exec_time DESC LIMIT %(most)s
         """,  # noqa: S608 - the schema is quoted by the server itself
-        {"calls": min_calls, "most": SLOWEST, "read": READ},
+        {"calls": min_calls, "most": SLOWEST, "read": READ, "utility": UTILITY, "own": OWN},
     )
     return [
         Statement(queryid or "", observed(user, 100), calls, mean, most, total, query or "")

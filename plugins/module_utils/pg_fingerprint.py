@@ -49,8 +49,11 @@ _FLYWAY = """ AND (SELECT count(*) FROM pg_catalog.pg_attribute a WHERE a.attrel
 _ORDER = " ORDER BY 1, 2"
 
 # What is asked of one relation; its name follows, quoted by the server.
-_COUNT = "SELECT count(*) FROM ONLY "
-_DIGEST = "SELECT count(*), coalesce(sum(pg_catalog.hashtextextended((whole_row.*)::text, 0)), 0)::text FROM ONLY "
+_COUNT = "SELECT /* sre.runbooks */ count(*) FROM ONLY "
+_DIGEST = (
+    "SELECT /* sre.runbooks */ count(*),"
+    " coalesce(sum(pg_catalog.hashtextextended((whole_row.*)::text, 0)), 0)::text FROM ONLY "
+)
 _STANDS = "SELECT last_value, is_called FROM "
 _HISTORY = "SELECT installed_rank, version, type, script, checksum, success FROM ONLY "
 

@@ -77,6 +77,7 @@ class Seen:
     user: str
     server_version: str
     states: dict[str, int]
+    server: str
     steps: list[Step]
     prepared: list[Prepared]
     hints: list[str] = field(default_factory=list)
@@ -141,6 +142,11 @@ def _read_all(targets: list[Database], wish: Wish, params: dict[str, Any], conte
     return [answer for answer in answers if isinstance(answer, Seen)]
 
 
+def _server(session: Session) -> str:
+    """What tells this run of this server from any other that answers under its name: its start, to the microsecond."""
+    return str(session.value("SELECT extract(epoch FROM pg_postmaster_start_time())::text"))
+
+
 def _read(session: Session, database: Database, wish: Wish, texts: bool) -> Seen:
     everything = pg_sessions.read(session, texts)
     own = pg_sessions.of_database(everything, session.database)
@@ -164,6 +170,7 @@ def _read(session: Session, database: Database, wish: Wish, texts: bool) -> Seen
         session.user,
         session.server_version,
         pg_sessions.states(clients),
+        _server(session),
         steps,
         prepared,
         hints,
@@ -179,14 +186,17 @@ def _act(plan: Plan, seen: list[Seen], targets: list[Database], params: dict[str
     concerned = [database for database in targets if chosen[database.name]]
 
     def end(session: Session, database: Database) -> None:
+        if _server(session) != by_name[database.name].server:
+            raise PostgresError(
+                "other_server",
+                f"another server answers under {session.where} than the one that was planned for, or it was started anew "
+                "meanwhile; no session was ended. Give the address of one server",
+            )
         _end_all(session, chosen[database.name], params["wait_seconds"], context)
         everything = pg_sessions.of_database(pg_sessions.read(session), session.database)
         by_name[database.name].after = pg_sessions.states(everything)
 
-    try:
-        answers = databases.each(concerned, params, context, end) if concerned else []
-    except RunbookError as error:  # no time left for one of them: what became of the others stands in their steps
-        return [error.message]
+    answers = databases.each(concerned, params, context, end) if concerned else []
     return [
         f"{database.name}: {answer.message}"
         for database, answer in zip(concerned, answers, strict=True)

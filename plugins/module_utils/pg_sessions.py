@@ -41,9 +41,9 @@ SELECT a.pid, a.backend_start, a.usename, a.datname, coalesce(a.application_name
        coalesce(r.rolsuper, false),
        me.rolsuper OR (NOT coalesce(r.rolsuper, true)
                        AND (pg_has_role(r.oid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE'))),
-       coalesce(a.query ~* '^\\s*listen\\s', false),
+       a.datname = current_database() AND coalesce(a.query ~* '^[[:space:]]*listen[[:space:]]', false),
        greatest(age(a.backend_xmin), age(a.backend_xid)),
-       CASE WHEN %(texts)s THEN left(a.query, %(read)s) END
+       CASE WHEN %(texts)s AND a.datname = current_database() THEN left(a.query, %(read)s) END
   FROM pg_catalog.pg_stat_activity a
   LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
   JOIN pg_catalog.pg_roles me ON me.rolname = current_user

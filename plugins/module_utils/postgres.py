@@ -31,6 +31,7 @@ except ImportError as _error:
 
 LIBRARY = "psycopg2-binary"
 APPLICATION_NAME = "sre.runbooks"
+OWN = "/* sre.runbooks */"  # within those of our statements that are slow by their nature
 SHORTEST_CONNECT_SECONDS = 2  # libpq takes no less
 GRACE_SECONDS = 5.0  # for the answer to a statement that the server should have broken off
 KEEPALIVES = {"keepalives_idle": "60", "keepalives_interval": "10", "keepalives_count": "6"}
@@ -204,6 +205,11 @@ class Session:
             self._transaction_ms = milliseconds
         else:
             self._session_ms = milliseconds
+        return before
+
+    def give(self, deadline: Deadline) -> Deadline:
+        """Bound all that follows by another deadline. Returns the one before."""
+        before, self._deadline = self._deadline, deadline
         return before
 
     @contextlib.contextmanager

@@ -62,7 +62,8 @@ options:
   max_saturation_percent:
     description:
       - Most connections that are taken, in percent. It holds for C(max_connections) of the server without those that are
-        reserved, and for the connection limits of the database and of each role that has one.
+        reserved, and for the connection limits of the database and of each role that has one. A limit of 0 shuts a role
+        on purpose, and one of a superuser does not hold; neither counts.
     type: float
     default: 80.0
   long_query_seconds:
@@ -99,6 +100,8 @@ options:
     description:
       - A statement whose mean time is longer, in milliseconds, fails C(slow_queries.<name>). Needs the extension
         C(pg_stat_statements) in the database; without it there is a note instead of a check.
+      - Dumps (C(COPY)), maintenance, changes of the schema, and the digests that backups of this collection make take as
+        long as there is much to do, and are left out.
     type: float
     default: 1000.0
   slow_query_min_calls:

@@ -129,10 +129,11 @@ options:
     default: 60.0
 notes:
   - The user needs the roles C(pg_read_all_stats) and C(pg_signal_backend). For PostgreSQL 13 and later.
-  - All databases are read before any session is ended; where one cannot be read, nothing is ended. On failure after that
+  - All databases are read before any session is ended; where one cannot be read, nothing is ended. Where another server
+    answers by then under the same name (several hosts, a name with several addresses), nothing is ended there. On failure
     the result holds the same as on success, beside the message.
   - The client of an ended session sees SQLSTATE 57P01; the server's own time limits give 57P05 and 25P03.
-  - Connect to the server itself, not through a pooler. Of a pooler, only its connections to the server are seen, and its
+  - Connect to the server itself; a pooler is refused. On the server, only a pooler's connections are seen, and its
     clients stay when these are ended; RV(hints) says where that looks so.
   - Prepared transactions keep their locks whatever session ends. They are returned, and warned of.
   - At C(max_connections) a superuser still gets in; from PostgreSQL 16 on, so does a role with

@@ -25,7 +25,7 @@ APP = "app"
 OTHER_APP = "batch"
 
 
-@dataclass
+@dataclass(eq=False)
 class Scene:
     """A server with databases, users and rights as the documentation asks for them; everybody has the same password."""
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import secrets
 import shutil
 import threading
@@ -16,7 +17,7 @@ from typing import Any
 import psycopg2
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils import databases, pg_activity
+from ansible_collections.sre.runbooks.plugins.module_utils import databases, pg_activity, pg_fingerprint
 from ansible_collections.sre.runbooks.plugins.module_utils.clock import Clock, Deadline
 from ansible_collections.sre.runbooks.plugins.module_utils.operation import Context
 from ansible_collections.sre.runbooks.plugins.modules import pg_activity as module
@@ -208,7 +209,7 @@ def test_connections_that_run_out(here: Scene) -> None:
             here.open()
     refused = ask(here)
     assert statuses(refused) == {f"connections.{DATABASE}": "fail"}
-    assert "A superuser still gets in" in refused["checks"][0]["hint"]
+    assert "A superuser still gets in" in refused["checks"][0]["observed"]
     seen = ask(here, user="second_superuser")
     assert statuses(seen)[f"saturation.{DATABASE}"] == "fail"
     for result in (refused, seen):
@@ -225,6 +226,25 @@ def test_the_limit_of_a_role(here: Scene) -> None:
         assert (row["status"], row["observed"]) == ("fail", "2 of 2 connections, 100 % (limit of role batch)")
     finally:
         here.server.run(f"ALTER ROLE {OTHER_APP} CONNECTION LIMIT -1")
+
+
+def test_a_limit_that_shuts_or_does_not_hold_is_none(here: Scene) -> None:
+    here.open(user="second_superuser")
+    here.server.run(
+        f"ALTER ROLE {OTHER_APP} CONNECTION LIMIT 0",
+        "ALTER ROLE second_superuser CONNECTION LIMIT 1",
+        f"ALTER DATABASE {DATABASE} CONNECTION LIMIT 0",
+    )
+    try:
+        result = ask(here, user="second_superuser")
+        assert statuses(result)[f"saturation.{DATABASE}"] == "pass"
+        assert [limit["what"].split(",")[0] for limit in result["databases"][0]["limits"]] == ["max_connections"]
+    finally:
+        here.server.run(
+            f"ALTER ROLE {OTHER_APP} CONNECTION LIMIT -1",
+            "ALTER ROLE second_superuser CONNECTION LIMIT -1",
+            f"ALTER DATABASE {DATABASE} CONNECTION LIMIT -1",
+        )
 
 
 def test_what_holds_back_vacuum(here: Scene) -> None:
@@ -258,8 +278,65 @@ def test_statements_that_are_slow_on_the_average(here: Scene) -> None:
         assert (slow["calls"], slow["usename"], slow["query"]) == (3, APP, "SELECT pg_sleep($1), $2")
         assert "hunter2" not in str(result)
         assert statuses(ask(here))[f"slow_queries.{DATABASE}"] == "pass"
+        assert f"slow_queries.{DATABASE}" not in statuses(ask(here, slow_query_ms=0))
     finally:
         here.server.run("DROP EXTENSION pg_stat_statements", 'DROP SCHEMA "Stats"', database=DATABASE)
+
+
+def test_dumps_and_maintenance_are_no_slow_queries(here: Scene) -> None:
+    """What a backup and its fingerprint run every night is slow by its nature."""
+    here.server.run("CREATE EXTENSION pg_stat_statements", database=DATABASE)
+    try:
+        before = here.open("SELECT pg_stat_statements_reset()", user="second_superuser")
+        with before.cursor() as cursor:
+            cursor.execute("CREATE TEMP TABLE kept AS SELECT pg_sleep(0.05)::text")
+            for statement in (
+                "COPY (SELECT pg_sleep(0.05)) TO STDOUT",
+                "  -- nightly\n /* of /* all */ copy (SELECT pg_sleep(0.05), 1) TO STDOUT",
+            ):
+                with contextlib.suppress(psycopg2.Error):
+                    cursor.copy_expert(statement, io.StringIO())
+            cursor.execute("EXPLAIN ANALYZE SELECT pg_sleep(0.05)")
+            cursor.execute(f"{pg_fingerprint._DIGEST}item AS whole_row, pg_sleep(0.05)")
+        assert (
+            ask(here, "second_superuser", slow_query_ms=40, slow_query_min_calls=1, show_query=True)["databases"][0][
+                "slow_queries"
+            ]
+            == []
+        )
+        with before.cursor() as cursor:
+            cursor.execute("/* shop */ SELECT pg_sleep(0.05)")
+        result = ask(here, "second_superuser", slow_query_ms=40, slow_query_min_calls=1, show_query=True)
+        assert statuses(result)[f"slow_queries.{DATABASE}"] == "fail"
+    finally:
+        here.server.run("DROP EXTENSION pg_stat_statements", database=DATABASE)
+
+
+@pytest.fixture
+def odd_bytes(here: Scene) -> Iterator[Scene]:
+    """Sessions of a database in Latin 1 and of one without an encoding, whose last statements are no UTF-8."""
+    here.server.run(
+        "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0",
+        "CREATE DATABASE raw ENCODING 'SQL_ASCII' TEMPLATE template0",
+    )
+    for database in ("latin", "raw"):
+        one = here.open(None, database=database)
+        one.set_client_encoding("LATIN1" if database == "latin" else "SQL_ASCII")
+        with one.cursor() as cursor:
+            cursor.execute("SELECT 'na\u00efve'".encode("latin-1"))
+    yield here
+    here.close()
+    here.server.run("DROP DATABASE latin", "DROP DATABASE raw")
+
+
+def test_bytes_that_are_no_text_spoil_nothing(odd_bytes: Scene) -> None:
+    result = ask(odd_bytes, capture=True)
+    assert statuses(result)[f"connections.{DATABASE}"] == "pass"
+    for database in ("latin", "raw"):
+        result = ask(odd_bytes, login_db=database, capture=True)
+        assert statuses(result)[f"connections.{database}"] == "pass"
+        assert len(result["capture"][0]["activity"]) == 1
+    assert any("statements of the sessions cannot be shown" in note for note in result["databases"][0]["notes"])
 
 
 def test_a_receiver_that_reports_nothing_is_no_pass(here: Scene) -> None:

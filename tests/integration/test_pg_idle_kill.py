@@ -23,6 +23,7 @@ from lab.layout import LabError
 from tests.integration import postgres_scene as scene
 from tests.integration.postgres_scene import APP, DATABASE, OTHER, OTHER_APP, Scene
 from tests.support import postgres_majors
+from tests.support.postgres_proxy import proxy
 from tests.unit.plugins.module_runner import run_module
 
 AGE = 0.5
@@ -220,6 +221,39 @@ def test_without_time_left_nothing_is_tried(here: Scene) -> None:
         kill(here, wait_seconds=TASK_SECONDS)
     assert outcomes(caught.value.details) == {here.pid(leaked): "not_tried"}
     assert here.alive(leaked)
+
+
+@pytest.fixture
+def two() -> Iterator[tuple[Scene, Scene]]:
+    """Two servers that are alike."""
+    try:
+        with (
+            postgres_majors.server(postgres_majors.NEWEST) as one,
+            postgres_majors.server(postgres_majors.NEWEST) as two,
+        ):
+            first = Scene(one)
+            second = Scene(two, first.secret)
+            for made in (first, second):
+                made.prepare()
+            with scene.opened(first), scene.opened(second):
+                yield first, second
+    except LabError as error:
+        pytest.skip(str(error))
+
+
+def test_another_server_under_the_name_is_not_acted_on(two: tuple[Scene, Scene]) -> None:
+    """The plan is made on one server; the connection to act goes to the other, on which nobody looked."""
+    victims = {one: one.open() for one in two}
+    for one, victim in victims.items():
+        one.age(AGE, victim)
+    with (
+        proxy(two[0].port, two[1].port) as name,
+        pytest.raises(RunbookError, match=r"another server answers under .* Give the address of one server") as caught,
+    ):
+        kill(two[0], login_port=name.port)
+    assert [one.alive(victim) for one, victim in victims.items()] == [True, True]
+    assert [row["outcome"] for row in caught.value.details["sessions"]] == ["not_tried"]
+    assert caught.value.details["changed"] is False
 
 
 def test_superusers_only_when_told_and_by_a_superuser(here: Scene) -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import socket
 import struct
 import threading
@@ -20,7 +21,7 @@ class Proxy:
     """Passes everything on. ``own_keys``: answers with keys of its own, as a pooler does. ``silent_at``: passes no
     statement on that has these words, and so the client waits. ``said``: the statements of the clients."""
 
-    target: int
+    targets: Iterator[int]
     own_keys: bool = False
     silent_at: str | None = None
     said: list[str] = field(default_factory=list)
@@ -32,7 +33,7 @@ class Proxy:
         with contextlib.suppress(OSError):
             while True:
                 client, _address = listener.accept()
-                server = socket.create_connection(("127.0.0.1", self.target))
+                server = socket.create_connection(("127.0.0.1", next(self.targets)))
                 self._open += [client, server]
                 for pump in (self._from_client, self._from_server):
                     self._start(pump, client, server)
@@ -85,9 +86,9 @@ class Proxy:
 
 
 @contextlib.contextmanager
-def proxy(target: int, own_keys: bool = False, silent_at: str | None = None) -> Iterator[Proxy]:
-    """A proxy of the server at this port of 127.0.0.1, gone with its context."""
-    made = Proxy(target, own_keys, silent_at)
+def proxy(*targets: int, own_keys: bool = False, silent_at: str | None = None) -> Iterator[Proxy]:
+    """A proxy of the servers at these ports of 127.0.0.1, in turn; gone with its context."""
+    made = Proxy(itertools.cycle(targets), own_keys, silent_at)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         made.port = listener.getsockname()[1]
         thread = threading.Thread(target=made.serve, args=(listener,), daemon=True)

@@ -157,6 +157,16 @@ def test_all_is_well(store: Any, database: FakeDatabase, booted: Any) -> None:
     assert all(row["runbook"] == "4" and row["hint"] for row in result["checks"])
 
 
+def test_a_database_that_a_connector_of_the_cloud_finds_is_not_known(store: Any) -> None:
+    url = (
+        "jdbc:postgresql:///backoffice?cloudSqlInstance=p:r:i&socketFactory=com.google.cloud.sql.postgres.SocketFactory"
+    )
+    result = store(service_environment={"BACKOFFICE_DB_URL": url})
+    assert statuses(result)["configured"] == "pass"
+    assert statuses(result)["reachable"] == "unverified"
+    assert "Auth Proxy" in check(result, "reachable")["observed"]
+
+
 def test_what_is_declared_does_not_show_what_runs(store: Any) -> None:
     result = store(database_url=URL)
     assert statuses(result)["configured"] == "pass"

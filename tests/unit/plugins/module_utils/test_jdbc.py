@@ -86,6 +86,23 @@ def test_what_is_wrong_is_named(url: str, words: str) -> None:
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ("cloudSqlInstance=p:r:i&socketFactory=com.google.SocketFactory", "parameter socketFactory.*Auth Proxy"),
+        ("cloudSqlInstance=p:r:i", "parameter cloudSqlInstance.*Auth Proxy"),
+        ("alloydbInstanceName=projects/p", "parameter alloydbInstanceName.*Auth Proxy"),
+        ("service=orders&password=p4ssw0rd", r"parameter service.*pg_service\.conf"),
+    ],
+)
+def test_a_server_that_is_not_at_the_address_is_never_localhost(parameters: str, words: str) -> None:
+    url = jdbc.parse(f"jdbc:postgresql:///order_db?{parameters}")
+    with pytest.raises(jdbc.ElsewhereError, match=words) as caught:
+        url.libpq()
+    assert "'jdbc:postgresql:///order_db'" in caught.value.message
+    assert "p4ssw0rd" not in caught.value.message
+
+
 def test_login_and_parameters() -> None:
     url = jdbc.parse("jdbc:postgresql://h/db?user=a&password=b%26c&currentSchema=bo&ApplicationName=x+y&&flag&a=b=c")
     assert (url.user, url.password, url.schema) == ("a", "b&c", "bo")
