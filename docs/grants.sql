@@ -41,3 +41,29 @@ BEGIN
     END LOOP;
 END
 $$;
+
+-- The tables of the e-commerce platform (ecommerce_store), where this is one of its databases: not the kept answers, and of
+-- an order no more than its number. The payload of an event holds the order number, and personal data beside it.
+DO $$
+DECLARE
+    readable record;
+BEGIN
+    FOR readable IN
+        SELECT n.nspname, c.relname, string_agg(quote_ident(a.attname), ', ') AS columns
+        FROM (
+            VALUES
+            ('order_created_outbox', ARRAY['id', 'payload', 'created_at', 'published_at', 'status', 'retry_count', 'error_message']),
+            ('checkout_idempotency', ARRAY['idempotency_key', 'response_status', 'created_at', 'expires_at']),
+            ('orders', ARRAY['order_number'])
+        ) AS wanted (relname, columns)
+        JOIN pg_class c ON c.relname = wanted.relname AND c.relkind IN ('r', 'p')
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = ANY (wanted.columns)
+        GROUP BY n.nspname, c.relname, wanted.columns
+        HAVING count(*) = cardinality(wanted.columns)
+    LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA %I TO sre_runbooks', readable.nspname);
+        EXECUTE format('GRANT SELECT (%s) ON %I.%I TO sre_runbooks', readable.columns, readable.nspname, readable.relname);
+    END LOOP;
+END
+$$;

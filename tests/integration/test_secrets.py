@@ -48,6 +48,7 @@ NEEDS: dict[str, dict[str, Any]] = {
         "sample_seconds": 0.1,
     },
     "certificate_probe": {"endpoints": [{"address": "127.0.0.1:1"}]},
+    "ecommerce_store": {**LOGIN, "databases": [{"name": "customer_db"}]},
     "flyway_migrate": {
         **LOGIN,
         "history": {"name": "one", "locations": ["filesystem:/nowhere"]},
