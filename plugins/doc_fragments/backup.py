@@ -10,8 +10,9 @@ class ModuleDocFragment:
 options:
   set:
     description:
-      - Name of the backup set, such as the name of the system. Databases that belong together are one set.
-      - Letters, digits, C(_) and C(-), at most 63.
+      - Name of the backup set, such as the name of the deployment (C(inventory_hostname)). Databases that belong together
+        are one set; two deployments of a system are two.
+      - Letters, digits, C(.), C(_) and C(-), at most 63.
     type: str
     required: true
   directory:

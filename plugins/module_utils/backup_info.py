@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import backup_catalog
+from . import backup_catalog, backup_plan, databases
 from .argspec import ArgumentSpec
 from .backup_catalog import BackupSet
+from .backup_plan import Identity
 from .checks import FAIL, PASS, UNVERIFIED, Check, Finding, Status, report, status_of
 from .errors import DeadlineError, InputError
 from .operation import Context
+from .postgres import PostgresError
 
 MOST_LISTED = 100
 HOUR = 3600.0
@@ -30,7 +32,7 @@ SPEC = ArgumentSpec(
         "verify": {"type": "bool", "default": True},
         "timeout": {"type": "float", "default": 600.0},
     }
-)
+).merge(databases.spec("sources"))
 
 
 def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -38,17 +40,20 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
         raise InputError(f"max_age_hours is {params['max_age_hours']:g}; it must be more than 0")
     if params["retention_days"] is not None and params["retention_days"] <= 0:
         raise InputError(f"retention_days is {params['retention_days']:g}; it must be more than 0")
+    names = _names(params)
     now = context.clock.now()
     found = backup_catalog.sets(params["directory"], params["set"])
     left = backup_catalog.leftovers(params["directory"], params["set"])
     future = [item for item in found if item.future(now)]
     past = [item for item in found if not item.future(now)]
+    asked = _asked(params, context)
     whole = _whole(past, params, context)
     newest = next((item for item in past if item.good), None)
     checks = [
         _age(newest, now, params),
         whole,
-        _databases(newest, params),
+        _databases(newest, names, params["set"]),
+        _sources(newest, asked, params["set"]),
         _content(newest, params["set"]),
         _clock(future, params["set"]),
         _leftovers(left, params["set"]),
@@ -107,21 +112,70 @@ def _whole(past: Sequence[BackupSet], params: Mapping[str, Any], context: Contex
     return _check(name, title, PASS, newest.id, expected, hint)
 
 
-def _databases(newest: BackupSet | None, params: Mapping[str, Any]) -> Check:
-    name, title = f"backup_databases.{params['set']}", "every database is in the backup"
-    expected = ", ".join(params["databases"]) or "databases are not named"
+def _names(params: Mapping[str, Any]) -> list[str]:
+    """The databases that have to be in the set: those that are named, and those that are asked."""
+    asked = [item["name"] for item in params["sources"] or []]
+    return list(dict.fromkeys([*params["databases"], *asked]))
+
+
+def _databases(newest: BackupSet | None, wanted: Sequence[str], set_name: str) -> Check:
+    name, title = f"backup_databases.{set_name}", "every database is in the backup"
+    expected = ", ".join(wanted) or "databases are not named"
     if newest is None:
         return _check(name, title, UNVERIFIED, None, expected, "There is no whole backup to look into.")
     there = [saved.name for saved in newest.databases]
-    missing = sorted(set(params["databases"]) - set(there))
+    missing = sorted(set(wanted) - set(there))
     if missing:
         return _check(
             name, title, FAIL, f"missing: {', '.join(missing)}", expected, "Add it to the task that backs up."
         )
     hint = "By the names in the manifest."
-    if not params["databases"]:
+    if not wanted:
         return _check(name, title, UNVERIFIED, ", ".join(there), expected, "Name what has to be there: databases.")
     return _check(name, title, PASS, ", ".join(there), expected, hint)
+
+
+def _asked(params: Mapping[str, Any], context: Context) -> list[tuple[str, Identity | PostgresError]]:
+    """Which databases the sources are now, each by its name; nothing is asked where none is named."""
+    if not params["sources"]:
+        return []
+    wanted = databases.of(params, "sources")
+    answers = databases.each(wanted, params, context, lambda session, _database: backup_plan.identity(session))
+    return [(database.name, answer) for database, answer in zip(wanted, answers, strict=True)]
+
+
+def _sources(newest: BackupSet | None, asked: Sequence[tuple[str, Identity | PostgresError]], set_name: str) -> Check:
+    """The backup is of the databases that run, and not of those of another server that writes into the same set."""
+    name, title = f"backup_source.{set_name}", "the backup is of the databases that run"
+    expected = "the same servers and databases"
+    if not asked:
+        hint = (
+            "Name the databases that are to be asked: sources. A set that two deployments share is not noticed without."
+        )
+        return _check(name, title, UNVERIFIED, "no database was asked", expected, hint)
+    others: list[str] = []
+    unknown: list[str] = []
+    for database, answer in asked:
+        saved = newest.manifest.saved(database) if newest and newest.manifest else None
+        if isinstance(answer, PostgresError):
+            unknown.append(f"{database}: {answer.message}")
+        elif saved is None:
+            unknown.append(f"{database} has no whole backup")
+        elif why := saved.other_source(*answer):
+            others.append(why)
+        elif None in (saved.system_identifier, answer[1]):
+            unknown.append(f"{database}: the identifier of its server may not be read")
+    if others:
+        hint = (
+            "Two deployments share this set, or the server was rebuilt since: restore only what you have looked at, and "
+            "make a new backup."
+        )
+        return _check(name, title, FAIL, "; ".join(others[:5]), expected, hint)
+    if unknown:
+        hint = "Whether the backup is of these databases is not known."
+        return _check(name, title, UNVERIFIED, "; ".join(unknown[:5]), expected, hint)
+    hint = "By the names of the databases and the system identifiers of their servers."
+    return _check(name, title, PASS, ", ".join(database for database, _answer in asked), expected, hint)
 
 
 def _content(newest: BackupSet | None, name: str) -> Check:
@@ -175,6 +229,7 @@ def _findings(checks: Sequence[Check], name: str) -> list[Finding]:
         "no_backup": ("backup_age",),
         "backup_broken": ("backup_whole",),
         "database_missing": ("backup_databases",),
+        "backup_of_another_server": ("backup_source",),
         "backup_empty": ("backup_content",),
         "clock_moved": ("backup_clock",),
     }
@@ -190,6 +245,8 @@ def _row(item: BackupSet, now: float) -> dict[str, Any]:
     return {
         "id": item.id,
         "folder": item.folder,
+        "started_at": item.manifest.started_at if item.manifest else None,
+        "finished_at": item.manifest.finished_at if item.manifest else None,
         "age_hours": None if age is None else round(age / HOUR, 2),
         "bytes": item.bytes,
         "databases": [saved.name for saved in item.databases],

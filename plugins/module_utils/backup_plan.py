@@ -17,6 +17,7 @@ from .databases import Database
 from .errors import RefusedError
 from .postgres import Session
 
+Identity = tuple[str, str | None]  # name of a database, and system identifier of its cluster where that may be read
 GROWTH = 1.2  # dumps of the same database differ in how well they are compressed
 
 _FACTS = """SELECT d.oid::bigint, d.datname, pg_catalog.pg_database_size(d.oid)::bigint,
@@ -61,6 +62,11 @@ def facts(session: Session) -> Facts:
     return Facts(dbname, oid, size, owner, encoding, found, roles, session.server_version, system_identifier(session))
 
 
+def identity(session: Session) -> Identity:
+    """Name of the database that is asked, and of its cluster."""
+    return str(session.value("SELECT pg_catalog.current_database()")), system_identifier(session)
+
+
 def system_identifier(session: Session) -> str | None:
     """Which cluster this is; None where the server does not let us ask."""
     allowed = session.value("SELECT pg_catalog.has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')")
@@ -74,7 +80,8 @@ def plan(
     folder: str,
     params: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """The plan as it is returned. Sizes are estimated from the last set where it has the database, else from the server."""
+    """The plan as it is returned. Sizes are estimated from the last set where it has the database, else from the server;
+    ``estimated_bytes`` takes the place of their sum."""
     rows: list[dict[str, Any]] = []
     for database, fact in zip(databases, found, strict=True):
         last = previous.manifest.saved(database.name) if previous and previous.manifest else None
@@ -95,6 +102,8 @@ def plan(
         )
     free, total = room(params["directory"])
     spare = max(params["min_free_bytes"], math.ceil(total * params["min_free_percent"] / 100))
+    given: int | None = params["estimated_bytes"]
+    estimated = sum(row["estimated_bytes"] for row in rows) if given is None else given
     return {
         "set": params["set"],
         "folder": folder,
@@ -104,7 +113,7 @@ def plan(
         "marker": params["marker"],
         "fingerprint": params["fingerprint"],
         "free_bytes": free,
-        "needed_bytes": sum(row["estimated_bytes"] for row in rows) + spare,
+        "needed_bytes": estimated + spare,
     }
 
 
@@ -114,7 +123,8 @@ def refuse_without_room(planned: Mapping[str, Any]) -> None:
     if free < needed:
         raise RefusedError(
             f"{planned['folder']} has {_mb(free)} free; the dumps need about {_mb(needed)} with what is to stay free "
-            "(min_free_bytes, min_free_percent). Free space, prune, or name another directory",
+            "(min_free_bytes, min_free_percent). Free space, prune, or name another directory. A first backup is taken to be as "
+            "large as its databases: if you know better, say so with estimated_bytes",
             plan=dict(planned),
         )
 

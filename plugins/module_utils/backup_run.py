@@ -48,7 +48,9 @@ SPEC = ArgumentSpec(
         "marker": {"type": "bool", "default": True},
         "fingerprint": {"type": "str", "choices": list(pg_fingerprint.DEPTHS), "default": "full"},
         "allow_empty": {"type": "bool", "default": False},
+        "allow_other_source": {"type": "bool", "default": False},
         "max_age_hours": {"type": "float", "default": 0.0},
+        "estimated_bytes": {"type": "int"},
         "min_free_bytes": {"type": "int", "default": 256 * 1024 * 1024},
         "min_free_percent": {"type": "float", "default": 0.0},
         "compression": {"type": "str"},
@@ -83,6 +85,7 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     _tell_of_the_future(params, context)
     with contextlib.ExitStack() as stack:
         sources = _open(wanted, params, context, stack)
+        _refuse_other_source(previous, sources, params)
         pg_dump = backup_programs.find("pg_dump", params["bin_dir"], context.deadline)
         pg_restore = backup_programs.find("pg_restore", params["bin_dir"], context.deadline)
         planned = backup_plan.plan(wanted, [source.facts for source in sources], previous, folder, params)
@@ -256,6 +259,21 @@ def _open(
     return sources
 
 
+def _refuse_other_source(previous: BackupSet | None, sources: list[Source], params: Mapping[str, Any]) -> None:
+    """RefusedError when the newest whole set is of other databases: two deployments would share one set."""
+    if previous is None or previous.manifest is None or params["allow_other_source"]:
+        return
+    for source in sources:
+        last = previous.manifest.saved(source.database.name)
+        why = last.other_source(source.facts.dbname, source.facts.system_identifier) if last else ""
+        if why:
+            raise RefusedError(
+                f"the set {params['set']} is of another database: in {previous.id} {why}. Nothing was written. Give each "
+                "deployment a set of its own, or it restores and prunes the other's. If the server was rebuilt, upgraded or "
+                "moved (it has a new identifier then), or the database was renamed, set allow_other_source for this one run"
+            )
+
+
 def _snapshots(sources: list[Source], stack: contextlib.ExitStack, context: Context) -> int:
     """Open a snapshot in every database, all at once; returns the most milliseconds that may lie between two of them."""
 
@@ -342,5 +360,7 @@ def _check(params: Mapping[str, Any]) -> None:
     ):
         if not least <= params[name] <= most:
             raise InputError(f"{name} is {params[name]:g}; it must be from {least} to {most}")
+    if params["estimated_bytes"] is not None and not 0 < params["estimated_bytes"] <= 1 << 60:
+        raise InputError(f"estimated_bytes is {params['estimated_bytes']}; it must be from 1 to {1 << 60}")
     if params["compression"] and not re.fullmatch(r"[a-z0-9:=,]{1,40}", params["compression"]):
         raise InputError(f"compression is {params['compression']!r}; give what pg_dump takes, such as zstd:3 or 6")

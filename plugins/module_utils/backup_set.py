@@ -29,9 +29,9 @@ PRUNED = ".pruned-"
 LOCK = ".lock"
 OWNER = "owner.json"
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _STAMP = "%Y%m%dT%H%M%SZ"
-_ID = re.compile(r"(?P<set>[A-Za-z0-9][A-Za-z0-9_-]{0,62})-(?P<stamp>\d{8}T\d{6}Z)")
+_ID = re.compile(r"(?P<set>[A-Za-z0-9][A-Za-z0-9._-]{0,62})-(?P<stamp>\d{8}T\d{6}Z)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -65,6 +65,17 @@ class Saved:
     def own_tables(self) -> int:
         """How many tables it has, without that of the markers."""
         return sum(table.schema != pg_marker.SCHEMA for table in self.content.tables)
+
+    def other_source(self, dbname: str, system_identifier: str | None) -> str:
+        """How the database that is asked now differs from the one that was saved; empty when nothing tells that it does."""
+        mine, theirs = self.system_identifier, system_identifier
+        if mine and theirs and mine != theirs:
+            return (
+                f"{self.name} was saved from the server with system identifier {mine}; that of {dbname} now is {theirs}"
+            )
+        if dbname != self.dbname:
+            return f"{self.name} was saved from the database {self.dbname}, and is {dbname} now"
+        return ""
 
     def as_dict(self) -> dict[str, Any]:
         """As in the manifest: the fingerprint's tables, sequences and so on stand beside the rest."""
@@ -125,7 +136,7 @@ def check_name(name: str, option: str) -> str:
     """A name that may become part of a file name. Raises InputError."""
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"{option} is {name!r}; it becomes part of file names: give 1 to 63 letters, digits, '_' and '-', "
+            f"{option} is {name!r}; it becomes part of file names: give 1 to 63 letters, digits, '.', '_' and '-', "
             "the first a letter or digit"
         )
     return name

@@ -76,10 +76,23 @@ options:
     description: Whether a database may have no table though it had some in the newest whole set.
     type: bool
     default: false
+  allow_other_source:
+    description:
+      - Whether a database may come from another server, or have another name there, than in the newest whole set.
+      - Refused by default, because two deployments that share a set restore and prune each other's backups. A server that was
+        rebuilt, upgraded or moved has a new system identifier; then set this for one run.
+    type: bool
+    default: false
   max_age_hours:
     description: A whole set that is younger and holds all databases is enough, and no new one is made. V(0) makes one always.
     type: float
     default: 0.0
+  estimated_bytes:
+    description:
+      - Size that all dumps together are expected to have, where the estimate of the plan is known to be wrong.
+      - The estimate is made of the newest whole set. Without one it is the size of the databases, of which a compressed dump
+        is often a small part.
+    type: int
   min_free_bytes:
     description: Room that has to stay free on the disk after the backup.
     type: int

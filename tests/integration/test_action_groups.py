@@ -43,6 +43,7 @@ TASKS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "flyway_status": {"histories": [{"name": "one", "locations": ["filesystem:/nowhere"]}]},
         "pg_backup": {"set": "shop", "directory": "/tmp"},
+        "pg_backup_info": {"set": "shop", "directory": "/tmp", "max_age_hours": 25, "sources": [{"name": "shop"}]},
         "pg_activity": {},
         "pg_idle_kill": {},
         "pg_marker": {},

@@ -168,17 +168,46 @@ def test_idle_sessions_end_once_and_the_others_stay(healthy: None, playbooks: Pl
         assert {name: sessions(name) for name in opened} == before
 
         old = (*asked, "-e", json.dumps({"hafnium_idle_seconds": 0.5, "hafnium_idle_floor_seconds": 0}))
-        planned = playbooks.run("hafnium.db_idle_kill", *old, "--check")
+        meant = (*old, "-e", json.dumps({"hafnium_idle_exclude_users": ["postgres"]}))
+        planned = playbooks.run("hafnium.db_idle_kill", *meant, "--check")
         assert (planned.code, planned.changed()) == (0, 1), planned.output
         assert {name: sessions(name) for name in opened} == before
 
-        done = playbooks.run("hafnium.db_idle_kill", *old)
+        done = playbooks.run("hafnium.db_idle_kill", *meant)
         assert (done.code, done.changed()) == (0, 1), done.output
         left = {name for name in opened if sessions(name)}
         assert left == {"in-transaction", "lock-holder", "superuser", "neighbour"}
 
-        again = playbooks.run("hafnium.db_idle_kill", *old)
+        again = playbooks.run("hafnium.db_idle_kill", *meant)
         assert (again.code, again.changed()) == (0, 0), again.output
+
+        # Services that connect as a superuser, as those of Hafnium do by its compose file, leak sessions that nobody ends
+        for arguments in (("--check",), ()):
+            leaking = playbooks.run("hafnium.db_idle_kill", *old, *arguments)
+            (check,) = [
+                one
+                for one in leaking.judgement("hafnium.db_idle_kill", HAFNIUM)["checks"]
+                if one["id"] == "idle.hafnium"
+            ]
+            assert (leaking.code, leaking.changed(), check["status"]) == (2, 0, "fail"), leaking.output
+            assert "1 left (1 of superusers)" in check["observed"]
+            assert "set hafnium_idle_include_superusers, with the login of a superuser" in check["hint"]
+        superuser = {
+            "hafnium_database_user": "postgres",
+            "hafnium_database_password": paths().secret("postgres_password"),
+            "hafnium_idle_include_superusers": True,
+        }
+        ended = playbooks.run("hafnium.db_idle_kill", *old, "-e", json.dumps(superuser))
+        assert (ended.code, ended.changed()) == (0, 1), ended.output
+        assert {name for name in opened if sessions(name)} == {"in-transaction", "lock-holder", "neighbour"}
+
+
+def test_sessions_that_do_not_tell_their_state_are_not_taken_for_none(healthy: None, playbooks: Playbooks) -> None:
+    with closing(connect("hafnium", application="silent")) as silent, silent.cursor() as cursor:
+        cursor.execute("SET track_activities = off")
+        run = playbooks.run("hafnium.db_idle_kill", "--limit", HAFNIUM)
+        assert statuses(run, "hafnium.db_idle_kill", HAFNIUM)["idle.hafnium"] == "unverified", run.output
+        assert "1 that do not tell their state" in run.output
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_a_set_is_whole_private_and_known(shop: Scene) -> None:
     assert order["marker"]["source"] == f"backup {made['id']}"
     (found,) = backup_catalog.sets(str(shop.directory), "shop")
     assert found.verify()
-    told = shop.info(databases=["customer", "order"])
+    told = shop.info(sources=shop.databases)
     assert (told["verdict"], told["newest"]["id"]) == ("pass", made["id"])
     again = shop.backup(max_age_hours=1)
     assert (again["changed"], again["backup"]["id"]) == (False, made["id"])
@@ -132,6 +132,10 @@ def test_the_disk_is_full(shop: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.ahead = 2
     with pytest.raises(RefusedError, match="Free space, prune, or name another directory"):
         shop.backup(min_free_bytes=1 << 50)
+    planned = [shop.backup(check=True, estimated_bytes=size)["plan"]["needed_bytes"] for size in (1000, 2000)]
+    assert planned[1] - planned[0] == 1000
+    with pytest.raises(InputError, match="estimated_bytes is 0"):
+        shop.backup(estimated_bytes=0)
     bulk(shop)
     write, room = backup_stream.write_some, [20_000]
 
@@ -282,6 +286,32 @@ def aged(shop: Scene, days: list[float]) -> list[str]:
 
 def ids(shop: Scene) -> list[str]:
     return [item.id for item in backup_catalog.sets(str(shop.directory), "shop")]
+
+
+def test_a_set_is_of_one_deployment(shop: Scene) -> None:
+    """A set that another server writes to is noticed by its backup, and by whoever looks at it."""
+    made = Path(shop.backup()["backup"]["folder"])
+    assert status(shop.info(sources=shop.databases))["source"] == "pass"
+    manifest = json.loads((made / "manifest.json").read_text())
+    for row in manifest["databases"]:
+        row["system_identifier"] = "7000000000000000001"
+    (made / "manifest.json").write_text(json.dumps(manifest))
+    shop.ahead = 2
+    before = shop.tree()
+    for check in (True, False):
+        for options in ({}, {"max_age_hours": 1.0}):  # another's young backup is not enough either
+            with pytest.raises(RefusedError, match=r"7000000000000000001.* a set of its own.* set allow_other_source"):
+                shop.backup(check=check, **options)
+    assert shop.tree() == before
+    told = shop.info(sources=shop.databases)
+    assert (status(told)["source"], told["verdict"]) == ("fail", "fail")
+    assert shop.backup(allow_other_source=True)["changed"]  # the server was rebuilt
+    shop.ahead = 4
+    assert shop.backup()["changed"]
+    assert status(shop.info(sources=shop.databases))["source"] == "pass"
+    shop.sql("postgres", "CREATE DATABASE staging TEMPLATE order_db")
+    with pytest.raises(RefusedError, match="order was saved from the database order_db, and is staging now"):
+        shop.backup(databases=[{"name": "order", "login_db": "staging"}])
 
 
 def test_prune(shop: Scene) -> None:

@@ -85,7 +85,7 @@ def without_markers(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def backup(folder: Path, name: str, capsys: Capture, **more: Any) -> Path:
-    """A backup of a set; the folder of it."""
+    """A backup of a system's databases in the set of its deployment; the folder of it."""
     items = [
         {
             "name": database,
@@ -100,10 +100,9 @@ def backup(folder: Path, name: str, capsys: Capture, **more: Any) -> Path:
         "login_port": ports()["postgresql"],
         "bin_dir": str(lab_postgres.wheel_bin()),
     }
-    made = run_module(pg_backup, capsys, databases=items, directory=str(folder), set=name, **given, **more)
+    made = run_module(pg_backup, capsys, databases=items, directory=str(folder), set=f"{name}-lab", **given, **more)
     assert not made.get("failed"), made
-    (newest,) = sorted((folder / name).glob(f"{name}-*"))[-1:]
-    return newest
+    return Path(made["backup"]["folder"])
 
 
 @pytest.fixture
@@ -152,7 +151,7 @@ def test_check_mode_touches_nothing(drill: Drill, capsys: Capture) -> None:
     assert run.code == 0, run.output
     assert everything() == before
     assert (drill.history.exists(), sorted(str(path) for path in drill.backups.rglob("*"))) == (False, files)
-    assert statuses(run, "dr_drill.plan")["backup_whole.ecommerce"] == "pass"
+    assert statuses(run, "dr_drill.plan")["backup_whole.ecommerce-lab"] == "pass"
 
 
 def test_drill_twice_without_a_target_and_once_with_one(drill: Drill, capsys: Capture) -> None:
@@ -243,7 +242,7 @@ def test_a_corrupt_dump_is_red(drill: Drill, capsys: Capture) -> None:
     run = drill.run(*TARGETS)
     assert run.code != 0
     found = statuses(run)
-    assert (found["backup_whole.ecommerce"], found["rto.ecommerce"]) == ("fail", "unverified")
+    assert (found["backup_whole.ecommerce-lab"], found["rto.ecommerce"]) == ("fail", "unverified")
     assert databases() == before
     assert drill.records()[-1]["verdict"] != "pass"
 

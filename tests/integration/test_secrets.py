@@ -59,6 +59,7 @@ NEEDS: dict[str, dict[str, Any]] = {
     "hpa_limits": {"name": "web-hpa", "max_replicas": 3},
     "hpa_status": {},
     "pg_backup": {**LOGIN, "set": "shop", "directory": "/tmp"},
+    "pg_backup_info": {**LOGIN, "set": "shop", "directory": "/tmp", "max_age_hours": 25, "sources": [{"name": "shop"}]},
     "pg_activity": LOGIN,
     "pg_idle_kill": {**LOGIN, "wait_seconds": 1},
     "pg_marker": LOGIN,

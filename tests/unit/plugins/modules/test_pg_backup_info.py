@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("psycopg2")
+
+from ansible_collections.sre.runbooks.plugins.module_utils import databases
+from ansible_collections.sre.runbooks.plugins.module_utils.postgres import PostgresError
 from ansible_collections.sre.runbooks.plugins.modules import pg_backup_info
 from tests.unit.plugins import backup_folder
 from tests.unit.plugins.module_runner import run_module
@@ -32,8 +36,9 @@ def test_all_is_well_and_documented(capsys: Capture, tmp_path: Path) -> None:
     for hours in (1, 25, 24 * 15):
         backup_folder.write(tmp_path, "shop", time.time() - hours * HOUR, ("one", "two"))
     result = info(capsys, tmp_path, databases=["two", "one"], retention_days=15)
-    assert result["verdict"] == "pass"
-    assert set(status(result)) == {"age", "whole", "databases", "content", "clock", "leftovers", "retention"}
+    assert {name for name, found in status(result).items() if found != "pass"} == {"source"}  # no database was asked
+    parts = {"age", "whole", "databases", "source", "content", "clock", "leftovers", "retention"}
+    assert set(status(result)) == parts
     assert [row["verified"] for row in result["sets"]] == [True, False, False]
     documented = {line.rstrip(":") for line in pg_backup_info.RETURN.splitlines() if line and line[0].isalpha()}
     assert documented == set(result) - {"changed", "invocation"}
@@ -62,6 +67,39 @@ def test_each_check_alone(capsys: Capture, tmp_path: Path) -> None:
     future = info(capsys, tmp_path)
     assert (status(future)["clock"], status(future)["age"]) == ("fail", "fail")
     assert {"clock_moved", "no_backup", "backup_broken"} <= {finding["cause"] for finding in future["findings"]}
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        ([("one_db", "7"), ("two_db", "7")], "pass"),
+        ([("one_db", "7"), ("two_db", "8")], "fail"),  # another server
+        ([("one_db", "7"), ("two_of_staging", "7")], "fail"),  # another database of the same server
+        ([("one_db", "7"), ("two_db", None)], "unverified"),
+        ([("one_db", "7"), PostgresError("refused", "PostgreSQL at 127.0.0.1: away")], "unverified"),
+    ],
+)
+def test_whose_backup_it_is(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list[Any], found: str
+) -> None:
+    backup_folder.write(tmp_path, "shop", time.time() - HOUR, ("one", "two"))
+    monkeypatch.setattr(databases, "each", lambda *_arguments: answers)
+    sources = [{"name": name, "login_db": f"{name}_db", "login_user": "u"} for name in ("one", "two")]
+    result = info(capsys, tmp_path, sources=sources)
+    assert status(result)["databases"] == "pass"
+    assert status(result)["source"] == found
+    assert ("backup_of_another_server" in [row["cause"] for row in result["findings"]]) is (found == "fail")
+
+
+def test_a_source_without_a_backup_is_not_green(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "each", lambda *_arguments: [("one_db", "7")])
+    sources = [{"name": "one", "login_db": "one_db"}]
+    assert status(info(capsys, tmp_path, sources=sources))["source"] == "unverified"
+    backup_folder.write(tmp_path, "shop", time.time() - HOUR, ("two",))
+    found = status(info(capsys, tmp_path, sources=sources))
+    assert (found["source"], found["databases"]) == ("unverified", "fail")
 
 
 @pytest.mark.parametrize(
