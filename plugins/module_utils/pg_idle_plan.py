@@ -225,12 +225,12 @@ def _age(params: Mapping[str, Any], name: str) -> float | None:
 def _kept(one: Backend, wish: Wish, advisory: frozenset[int]) -> str:
     """Why a session is left alone; empty when it is not."""
     reasons = (
-        (one.superuser and not wish.include_superusers, SUPERUSER),
         (one.pid in advisory, "holds an advisory lock, as a running migration does"),
         (one.listens, "listens for notifications"),
         (one.usename in wish.exclude_users, "exclude_users"),
         (_matches(one.application_name, wish.exclude_application_names), "exclude_application_names"),
         (_within(one.client_addr, wish.exclude_addresses), "exclude_addresses"),
+        (one.superuser and not wish.include_superusers, SUPERUSER),  # last: what is left although nothing else keeps it
     )
     return next((reason for true, reason in reasons if true), "")
 
