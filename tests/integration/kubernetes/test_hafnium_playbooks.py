@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from lab import cluster, hafnium, load
-from lab.layout import paths
+from lab.layout import LabError, paths
 from lab.oracle import run_kubectl
+from tests.integration.kubernetes.rollout_scene import eventually
 from tests.support.playbooks import Playbooks, Run, lab_command
 
 pytestmark = pytest.mark.lab
@@ -21,6 +23,7 @@ pytestmark = pytest.mark.lab
 LAB = "hafnium-lab"
 IMAGE = "registry.lab/hafnium/case-service"
 ONE = ("--limit", LAB, "-e", "hafnium_service=case-service")
+RIGHTS = ("-e", "hafnium_context=lab-admin")  # ConfigMaps are not among those of docs/rbac.yml
 OTHERS = sorted(set(hafnium.SERVICES) - {"case-service"})
 
 
@@ -52,6 +55,19 @@ def pods(*names: str) -> set[str]:
     """Names of the pods of services: a rollout gives others."""
     listed = run_kubectl(["-n", "hafnium", "get", "pods", "-l", f"app in ({','.join(names)})", "-o", "name"])
     return set(listed.split())
+
+
+def configured() -> str:
+    """The value of the ConfigMap that comes with the release of a test; empty where there is none."""
+    path = "jsonpath={.data.mode}"
+    return run_kubectl(["-n", "hafnium", "get", "configmap", "of-a-release", "--ignore-not-found", "-o", path])
+
+
+def change_of(run: Run) -> dict[str, Any]:
+    """What the verdict of a deploy says of the change of the case service."""
+    rows = run.judgement("hafnium.deploy", LAB)["checks"]
+    (found,) = [row for row in rows if row["id"] == "change.case-service"]
+    return dict(found)
 
 
 def checks(run: Run, procedure: str) -> dict[str, str]:
@@ -196,7 +212,112 @@ def test_a_manifest_keeps_the_number_of_replicas(well: None, playbooks: Playbook
     manifest.write_text(json.dumps(wanted))
     refused = playbooks.run("hafnium.deploy", *ONE, "-e", f"hafnium_deploy_manifest={manifest}")
     assert refused.code != 0
-    assert "must hold exactly the Deployment case-service" in refused.output
+    change = change_of(refused)
+    assert change["observed"].startswith(f"not made: {manifest} must hold exactly the Deployment case-service")
+    assert change["hint"] == "Nothing was changed."
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """A manifest of the case service: a ConfigMap of its own and its Deployment with a new image; the ConfigMap is taken away."""
+
+    def write(**of_the_deployment: Any) -> Path:
+        (wanted,) = [each for each in hafnium.service_documents("case-service") if each["kind"] == "Deployment"]
+        wanted["spec"]["template"]["spec"]["containers"][0]["image"] = f"{IMAGE}:1.5.0"
+        wanted["spec"] |= of_the_deployment
+        config = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "of-a-release"},
+            "data": {"mode": "new"},
+        }
+        manifest = tmp_path / "release.yml"
+        manifest.write_text(yaml.safe_dump_all([wanted, config]))
+        return manifest
+
+    yield write
+    run_kubectl(["-n", "hafnium", "delete", "configmap", "of-a-release", "--ignore-not-found"])
+
+
+def test_of_a_manifest_that_the_api_server_refuses_nothing_is_applied(
+    well: None, release: Callable[..., Path], playbooks: Playbooks
+) -> None:
+    before = deployment()["spec"]
+    manifest = release(progressDeadlineSeconds=0)
+    run = playbooks.run("hafnium.deploy", *ONE, *RIGHTS, "-e", f"hafnium_deploy_manifest={manifest}")
+    assert run.code != 0
+    change = change_of(run)
+    assert change["observed"].startswith('not made: Deployment.apps "case-service" is invalid')
+    assert "progressDeadlineSeconds" in change["observed"]
+    assert change["hint"] == "Nothing was changed."
+    assert (deployment()["spec"], configured()) == (before, "")
+
+
+def in_force() -> bool:
+    """Whether the policy of the next fixture is; it takes a moment."""
+    try:
+        run_kubectl(["-n", "hafnium", "annotate", "--overwrite", "deployment/vault-service", "refused=yes"])
+    except LabError as error:
+        return "it is in force" in str(error)
+    run_kubectl(["-n", "hafnium", "annotate", "deployment/vault-service", "refused-"])
+    return False
+
+
+@pytest.fixture
+def late_refusal() -> Iterator[None]:
+    """The API server accepts a release of the case service in a dry run, and refuses it for real, as a quota or a webhook may."""
+    policy = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": "late-refusal"},
+        "spec": {
+            "failurePolicy": "Fail",
+            "matchConstraints": {
+                "resourceRules": [
+                    {
+                        "apiGroups": ["apps"],
+                        "apiVersions": ["v1"],
+                        "operations": ["UPDATE"],
+                        "resources": ["deployments"],
+                    }
+                ]
+            },
+            "validations": [
+                {"expression": "!('refused' in object.metadata.?annotations.orValue({}))", "message": "it is in force"},
+                {
+                    "expression": "request.dryRun || !object.spec.template.spec.containers[0].image.endsWith(':1.5.0')",
+                    "message": "no release today",
+                },
+            ],
+        },
+    }
+    binding = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": "late-refusal"},
+        "spec": {"policyName": "late-refusal", "validationActions": ["Deny"]},
+    }
+    try:
+        for document in (policy, binding):
+            run_kubectl(["apply", "-f", "-"], stdin=json.dumps(document))
+        eventually("the policy is in force", in_force)
+        yield
+    finally:
+        for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
+            run_kubectl(["delete", kind, "late-refusal", "--ignore-not-found"])
+
+
+def test_what_was_applied_of_a_manifest_before_it_failed_is_told(
+    well: None, late_refusal: None, release: Callable[..., Path], playbooks: Playbooks
+) -> None:
+    old, manifest = image(), release()
+    run = playbooks.run("hafnium.deploy", *ONE, *RIGHTS, "-e", f"hafnium_deploy_manifest={manifest}")
+    assert run.code != 0
+    change = change_of(run)
+    assert change["observed"].startswith('made in part: deployments.apps "case-service" is forbidden')
+    assert "no release today" in change["observed"]
+    assert "not taken back by a rollback: ConfigMap of-a-release. Compare with kubectl diff" in change["hint"]
+    assert (image(), configured()) == (old, "new")
 
 
 def test_restart_once_for_a_token(well: None, playbooks: Playbooks) -> None:
