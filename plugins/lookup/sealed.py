@@ -14,23 +14,23 @@ description:
   - Extra variables (C(-e), surveys, job templates) outrank everything, also registered results and variables that a
     playbook hands to a role. A gate that judges such values would judge what whoever started the run wrote.
   - This lookup fails when one of the named variables is among the extra variables of the run, and says which.
+  - A name that ends in C(_) stands for every variable that begins so.
 options:
   _terms:
     description: Names of variables that must not be extra variables.
     type: list
     elements: str
-  prefix:
-    description: Seal every variable whose name begins so, but for those in O(except).
-    type: str
   within:
     description:
-      - Variables whose templates must not use an extra variable, however far behind. For what has to be observed, such as
-        the state of a target.
+      - As the terms; neither may any variable that their templates name, however far behind. For what has to be observed,
+        such as the state of a target, and for what only an inventory may say.
+      - Every word between the braces of a template counts as a name, so that C(vars['x']) is found as well. What a job
+        controller gives to every run is no one's choice and passes, these are the names that begin with C(awx_) or C(tower_).
     type: list
     elements: str
     default: []
   except:
-    description: Names that begin with O(prefix) and may be extra variables.
+    description: Names that may be extra variables all the same.
     type: list
     elements: str
     default: []
@@ -40,6 +40,10 @@ EXAMPLES = r"""
 - name: Refuse a plan that was not made by this run
   ansible.builtin.assert:
     that: lookup('sre.runbooks.sealed', 'restore_planned')
+
+- name: Refuse every variable of this procedure but the one that people choose
+  ansible.builtin.assert:
+    that: lookup('sre.runbooks.sealed', within=['restore_'], except=['restore_backup'])
 """
 
 RETURN = r"""
@@ -49,27 +53,31 @@ _raw:
   elements: bool
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.lookup import LookupBase
 from ansible.utils.vars import load_extra_vars
-from jinja2 import Environment, TemplateError, meta
+
+_TEMPLATE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+_NAME = re.compile(r"[^\W\d]\w*")
+_EVERYTHING = frozenset({"groups", "hostvars", "vars"})  # they hold all variables, and following them would seal all
+_OF_THE_CONTROLLER = ("awx_", "tower_")
 
 
 class LookupModule(LookupBase):  # type: ignore[misc]
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[bool]:
         self.set_options(var_options=variables, direct=kwargs)
-        sealed = {str(name) for term in terms for name in (term if isinstance(term, list | tuple) else [term])}
-        prefix, allowed = self.get_option("prefix"), set(self.get_option("except"))
         given = {str(name) for name in load_extra_vars(self._loader)}
-        used = _used(self.get_option("within"), variables or {})
-        slipped = sorted(
-            name
-            for name in given
-            if name in sealed | used or (prefix and name.startswith(prefix) and name not in allowed)
-        )
+        sealed = [str(name) for term in terms for name in (term if isinstance(term, list | tuple) else [term])]
+        within = [str(name) for name in self.get_option("within")]
+        allowed = {str(name) for name in self.get_option("except")}
+        known = variables or {}
+        start = {name for name in {*given, *known} if _named(name, within)} - allowed
+        behind = {name for name in _used(start, known) - start if not name.startswith(_OF_THE_CONTROLLER)}
+        slipped = sorted(name for name in given - allowed if _named(name, sealed) or name in start or name in behind)
         if slipped:
             raise AnsibleError(
                 f"{', '.join(slipped)} must not be given as extra variables (-e, survey): this run has to find out for "
@@ -78,22 +86,26 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         return [True]
 
 
+def _named(name: str, names: Iterable[str]) -> bool:
+    return any(name == one or (one.endswith("_") and name.startswith(one)) for one in names)
+
+
 def _used(names: Iterable[str], variables: Mapping[str, Any]) -> set[str]:
-    """The names themselves and every variable that their templates use, also through other variables."""
+    """The names themselves and every variable that their templates name, also through other variables."""
     found: set[str] = set()
-    waiting = [str(name) for name in names]
+    waiting = list(names)
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += [used for text in _texts(variables.get(name)) for used in _variables_of(text)]
+            if name not in _EVERYTHING:
+                waiting += [used for text in _texts(variables.get(name)) for used in _words(text)]
     return found
 
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        if "{{" in value or "{%" in value:
-            yield value
+        yield value
     elif isinstance(value, Mapping):
         for key, item in value.items():
             yield from _texts(key)
@@ -103,8 +115,5 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _variables_of(text: str) -> set[str]:
-    try:
-        return set(meta.find_undeclared_variables(Environment().parse(text)))  # noqa: S701  parsed, never rendered
-    except TemplateError:
-        return set()  # ansible-core says what is wrong with it when it is used
+def _words(text: str) -> set[str]:
+    return {word for template in _TEMPLATE.findall(text) for word in _NAME.findall(template)}

@@ -168,13 +168,15 @@ def _verifier(params: Mapping[str, Any], context: Context) -> approval_signature
     allowed = approval_files.read("allowed_signers_file", path, MOST_ALLOWED_BYTES)
     revoked = None
     if params["revoked_keys_file"]:
-        revoked = approval_files.read("revoked_keys_file", params["revoked_keys_file"], MOST_REVOKED_BYTES)
+        approval_files.refuse_writable("revoked_keys_file", params["revoked_keys_file"])
+        # empty: no key was revoked yet
+        revoked = approval_files.read("revoked_keys_file", params["revoked_keys_file"], MOST_REVOKED_BYTES, True)
         approval_signature.refuse_unreadable_revocations(revoked, params["revoked_keys_file"])
     try:
         text = allowed.decode("utf-8")
     except UnicodeDecodeError:
         raise InputError(f"allowed_signers_file {path} is not UTF-8 text") from None
-    return approval_signature.Verifier(text, revoked, params["namespace"], context.deadline, path)
+    return approval_signature.Verifier(text, revoked or None, params["namespace"], context.deadline, path)
 
 
 def _break_glass(params: Mapping[str, Any], context: Context, outcome: _Outcome) -> None:

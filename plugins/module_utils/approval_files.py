@@ -14,7 +14,7 @@ import tempfile
 from .errors import InputError
 
 
-def read(option: str, path: str, most: int) -> bytes:
+def read(option: str, path: str, most: int, may_be_empty: bool = False) -> bytes:
     """The content of a regular file of at most ``most`` bytes. InputError names the option and the path as given."""
     try:
         with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -26,14 +26,14 @@ def read(option: str, path: str, most: int) -> bytes:
         raise InputError(f"{option} {path} cannot be read: {error.strerror}") from None
     if len(content) > most:
         raise InputError(f"{option} {path} has {about.st_size} bytes; at most {most} are read. Is it the right file?")
-    if not content:
-        raise InputError(f"{option} {path} is empty")
+    if not content and not may_be_empty:
+        raise InputError(f"{option} {path} is empty: is it the right file?")
     return content
 
 
 def refuse_writable(option: str, path: str) -> None:
-    """InputError when everybody may write the file: who signs would be for anybody to say."""
-    with contextlib.suppress(OSError):
+    """InputError when everybody may write the file: who may approve would be for anybody to say."""
+    with contextlib.suppress(OSError):  # who reads it says why it cannot be read
         if os.stat(path).st_mode & stat.S_IWOTH:
             raise InputError(f"{option} {path} can be written by everybody: chmod o-w it, it says who may approve")
 
@@ -50,9 +50,8 @@ def write(path: str, text: str) -> None:
                 os.fsync(file.fileno())
                 os.fchmod(file.fileno(), 0o644)  # it is given to others
             os.replace(beside, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
+        finally:
+            with contextlib.suppress(FileNotFoundError):  # it was moved to its place
                 os.unlink(beside)
-            raise
     except OSError as error:
         raise InputError(f"request_path {path} cannot be written: {error.strerror}") from None

@@ -121,7 +121,9 @@ options:
       - Needed when a request is given. A file that everybody may write is refused.
     type: path
   revoked_keys_file:
-    description: Keys that no longer count, a key revocation list (C(ssh-keygen -k)) or a list of public keys.
+    description:
+      - Keys that no longer count, a key revocation list (C(ssh-keygen -k)) or a list of public keys. It may be empty.
+      - A file that everybody may write is refused.
     type: path
   namespace:
     description: Namespace of the signatures, so that those for other uses do not count.

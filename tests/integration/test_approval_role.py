@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,17 @@ PLAY = """\
 - name: Replace the one thing
   hosts: systems
   gather_facts: false
+  vars:
+    for_choosing: [new]
   tasks:
+    - name: Let nothing be told that is not for choosing
+      ansible.builtin.include_role:
+        name: sre.runbooks.approval
+        tasks_from: sealed
+      vars:
+        approval_sealed: [found, thing]
+      when: early | bool
+
     - name: Replace it
       block:
         - name: Look at the target
@@ -41,7 +52,8 @@ PLAY = """\
             approval_plan: {replace: "{{ found.content | b64decode | trim }}", by: "{{ new | default('second') }}"}
             approval_target_state: {content: "{{ state_now }}"}
             state_now: "{{ found.content ~ '' }}"
-            approval_sealed: [found, thing]
+            approval_sealed: [found, thing, new]
+            approval_open: "{{ for_choosing }}"
 
         - name: Replace it
           ansible.builtin.copy:
@@ -55,6 +67,17 @@ PLAY = """\
             procedure: replace
             registers: [approval_result]
             gate: false
+"""
+
+
+# A program that runs what it is given, and tells that everything is approved where the gate's module should have run.
+LIAR = """\
+#!/bin/sh
+for last; do :; done
+case "$*" in
+*AnsiballZ_approval*) echo '{"approved": true, "changed": false, "request": "", "msg": "yes"}' ;;
+*) touch "$(dirname "$0")/was-run"; eval "$last" < /dev/null ;;
+esac
 """
 
 
@@ -85,6 +108,7 @@ class Scene:
                             "ansible_connection": "local",
                             "ansible_python_interpreter": "{{ ansible_playbook_python }}",
                             "thing": str(self.thing),
+                            "early": False,
                             "approval_allowed_signers_file": str(self.people.allowed),
                         },
                     }
@@ -200,6 +224,9 @@ def test_an_approval_holds_for_its_parameters_only(scene: Scene) -> None:
         {"found": {"content": "Zmlyc3Q="}},
         {"state_now": "Zmlyc3Q="},
         {"inventory_dir": "/inventories/production"},
+        {"inventory_hostname": "prod-us"},
+        {"approval_open": ["approval_open", "found"], "found": {"content": "Zmlyc3Q="}},
+        {"for_choosing": ["for_choosing", "found"], "found": {"content": "Zmlyc3Q="}},
     ],
 )
 def test_extra_variables_cannot_take_the_place_of_what_was_planned(scene: Scene, slipped: dict[str, Any]) -> None:
@@ -208,6 +235,102 @@ def test_extra_variables_cannot_take_the_place_of_what_was_planned(scene: Scene,
     assert code == 2
     assert f"{next(iter(slipped))} must not be given as extra variables" in output
     assert scene.thing.read_text() == "first"
+
+
+def liar(scene: Scene) -> str:
+    path = scene.folder / "liar"
+    path.write_text(LIAR)
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+# What tells Ansible how to run a task; with most of these the gate's own module would be another program.
+HOW_TASKS_RUN: list[dict[str, Any]] = [
+    {"ansible_become": True, "ansible_become_user": "nobody", "ansible_become_exe": "LIAR"},
+    {"ansible_become": True, "ansible_become_method": "ansible.builtin.su", "ansible_su_exe": "LIAR"},
+    {"ansible_python_interpreter": "LIAR"},
+    {"ansible_python_interpreter": "LIAR", "runbooks_in_process": False},
+    {"ansible_shell_executable": "LIAR", "runbooks_in_process": False},
+    {"ansible_connection": "ssh", "ansible_ssh_executable": "LIAR", "ansible_host": "localhost"},
+    {"ansible_remote_tmp": "/tmp", "runbooks_in_process": False},
+    {"ansible_async_dir": "/tmp"},
+    {"ansible_check_mode": True},
+    {"ansible_delegated_vars": {"localhost": {"ansible_python_interpreter": "LIAR"}}},
+    {"ansible_facts": {"python": "LIAR"}},
+    {"omit": "/tmp/mine"},
+]
+
+
+@pytest.mark.parametrize(
+    ("given", "early"),
+    [(given, True) for given in HOW_TASKS_RUN] + [(given, False) for given in (HOW_TASKS_RUN[0], HOW_TASKS_RUN[-1])],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else "early" if value else "late",
+)
+def test_how_tasks_run_is_not_for_whoever_starts_the_run(scene: Scene, given: dict[str, Any], early: bool) -> None:
+    """Without a signature. A procedure that refuses at its beginning has started no program of theirs either."""
+    hosts = scene.inventory / "hosts.yml"
+    hosts.write_text(hosts.read_text().replace('"early": false', f'"early": {json.dumps(early)}'))
+    told = json.loads(json.dumps(given).replace("LIAR", liar(scene)))
+    code, output = scene.play(**told)
+    assert code != 0
+    assert scene.thing.read_text() == "first"
+    if early:
+        assert f"{', '.join(sorted(given.keys() - {'runbooks_in_process'}))} must not be given as extra" in output
+        assert not (scene.folder / "was-run").exists()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"vars": {"approval_result": {"approved": True}}},
+        {"hostvars": {"prod-eu": {"approval_result": {"approved": True}}}},
+        {"environment": [{"PATH": "/tmp"}]},
+        {"module_defaults": {"sre.runbooks.approval": {"reversible": True}}},
+        {"lookup": True},
+        {"role_path": "/tmp", "playbook_dir": "/tmp"},
+        {"delegate_to": "elsewhere", "become": True, "strategy": "free"},
+        {"runbooks_in_process": False},
+        {"groups": {"systems": []}},
+    ],
+    ids=",".join,
+)
+def test_names_of_ansible_that_are_no_settings_open_nothing(scene: Scene, given: dict[str, Any]) -> None:
+    glass = {"approval_break_glass_by": "carol", "approval_break_glass_reason": "nobody answers"}
+    code, _output = scene.play(**given, **glass)
+    assert code != 0
+    assert scene.thing.read_text() == "first"
+
+
+def test_become_of_the_play_is_not_that_of_the_gate(scene: Scene) -> None:
+    """The gate's module runs as the controller's user: asking to be another one is no way to another program."""
+    text = scene.request().read_text()
+    given = {"approval_request": text, "approval_signatures": scene.signatures(text)}
+    hosts = scene.inventory / "hosts.yml"
+    hosts.write_text(hosts.read_text().replace('"early": false', '"early": false, "ansible_become": false'))
+    code, output = scene.play("--become", "--become-method", "no_such_method", **given)
+    assert code == 0, output
+    assert scene.thing.read_text() == "second"
+
+
+def test_what_a_job_controller_adds_is_no_hindrance(scene: Scene) -> None:
+    text = scene.request().read_text()
+    given = {"awx_job_id": 7, "tower_user_name": "carol", "awx_inventory_name": "production"}
+    code, output = scene.play(approval_request=text, approval_signatures=scene.signatures(text), **given)
+    assert code == 0, output
+    assert scene.thing.read_text() == "second"
+
+
+@pytest.mark.parametrize("name", ["inventory", "project", "hosts"])
+def test_an_inventory_with_the_name_of_many_needs_one_of_its_own(scene: Scene, name: str) -> None:
+    scene.inventory = scene.inventory.rename(scene.folder / name)
+    code, output = scene.play("--check", approval_requested_by="carol", approval_reason="worn out")
+    assert code == 2
+    assert f'approval_inventory is \\"{name}\\"' in output or f'approval_inventory is "{name}"' in output
+    assert "Set it in the inventory" in output
+    hosts = scene.inventory / "hosts.yml"
+    hosts.write_text(hosts.read_text().replace('"early": false', '"early": false, "approval_inventory": "staging"'))
+    fields = json.loads(scene.request().read_text())
+    assert fields["inventory"] == "staging"
 
 
 def test_break_glass_is_an_entry_point_that_only_the_playbook_chooses(scene: Scene) -> None:

@@ -11,7 +11,7 @@ from ansible.errors import AnsibleError
 
 from ansible_collections.sre.runbooks.plugins.lookup import sealed
 
-GIVEN = {"gate_reason": "x", "gate_plan": {}, "planned": {}, "other": 1}
+GIVEN = {"gate_reason": "x", "gate_plan": {}, "planned": {}, "other": 1, "awx_job_id": 7}
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def extra(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(*terms: Any, variables: dict[str, Any] | None = None, **options: Any) -> list[bool]:
     lookup = sealed.LookupModule()
-    values = {"prefix": None, "except": [], "within": [], **options}
+    values = {"except": [], "within": [], **options}
     lookup.set_options = lambda var_options=None, direct=None: None
     lookup.get_option = values.__getitem__
     return lookup.run(list(terms), variables)
@@ -32,8 +32,10 @@ def run(*terms: Any, variables: dict[str, Any] | None = None, **options: Any) ->
     [
         ([], {}),
         (["found"], {}),
-        (["found"], {"prefix": "gate_", "except": ["gate_reason", "gate_plan"]}),
-        ([["found"]], {"prefix": "never_"}),
+        (["gate_"], {"except": ["gate_reason", "gate_plan"]}),
+        (["gate"], {}),
+        ([["found"], "never_"], {"within": ["never_"]}),
+        ([], {"within": ["gate_"], "except": ["gate_reason", "gate_plan"]}),
     ],
 )
 def test_other_variables_pass(terms: list[Any], options: dict[str, Any]) -> None:
@@ -45,8 +47,10 @@ def test_other_variables_pass(terms: list[Any], options: dict[str, Any]) -> None
     [
         (["planned"], {}, "planned"),
         ([["found", "planned"], "other"], {}, "other, planned"),
-        ([], {"prefix": "gate_", "except": ["gate_reason"]}, "gate_plan"),
-        (["gate_reason"], {"prefix": "gate_", "except": ["gate_reason"]}, "gate_plan, gate_reason"),
+        (["gate_"], {"except": ["gate_reason"]}, "gate_plan"),
+        (["gate_"], {}, "gate_plan, gate_reason"),
+        ([], {"within": ["gate_", "planned"], "except": ["gate_reason"]}, "gate_plan, planned"),
+        (["awx_job_id"], {}, "awx_job_id"),
     ],
 )
 def test_what_is_sealed_is_named(terms: list[Any], options: dict[str, Any], named: str) -> None:
@@ -59,15 +63,25 @@ def test_what_is_sealed_is_named(terms: list[Any], options: dict[str, Any], name
     [
         ({"state": "{{ planned.oid }}"}, "planned"),
         ({"state": {"deep": ["{{ between }}"]}, "between": "{% if other %}1{% endif %}"}, "other"),
+        ({"state": "{{ lookup('vars', 'planned') }}"}, "planned"),
+        ({"state": "{{ vars['planned'] }}{{ hostvars[groups.all[0]].x }}", "vars": {"a": "{{ other }}"}}, "planned"),
+        ({"state": "{{ broken | planned %}{% }}"}, "planned"),
+        ({"state_of_all": "{{ between }}", "between": "{{ other }}"}, "other"),
         ({"state": "{{ found }}"}, ""),
-        ({"state": "{{ state }}{{ a }}", "a": "{{ b }}", "b": "{{ a | no_such_filter }}"}, ""),
-        ({"state": "{{ broken"}, ""),
+        ({"state": "planned {{ state }} other {{ a }}", "a": "{{ b }}", "b": "{{ a | no_such_filter }}"}, ""),
+        ({"state": "{{ awx_job_id }}"}, ""),
         ({"state": {"oid": 1}, "unrelated": "{{ planned }}"}, ""),
     ],
 )
 def test_what_is_used_by_templates_is_followed(variables: dict[str, Any], named: str) -> None:
+    within = ["state", "state_"]
     if not named:
-        assert run(variables=variables, within=["state"]) == [True]
+        assert run(variables=variables, within=within) == [True]
         return
     with pytest.raises(AnsibleError, match=f"^{named} must not be given"):
-        run(variables=variables, within=["state"])
+        run(variables=variables, within=within)
+
+
+def test_what_may_be_chosen_is_not_followed() -> None:
+    variables = {"state": "{{ chosen }}{{ free }}", "state_free": "{{ planned }}", "free": "x"}
+    assert run(variables=variables, within=["state", "state_"], **{"except": ["state_free"]}) == [True]

@@ -426,6 +426,31 @@ def test_signers_that_everybody_may_name(run: Run, request_text: str, signers: P
     assert "can be written by everybody" in result["msg"]
 
 
+def test_a_list_of_revoked_keys_that_is_empty_or_everybodys(
+    run: Run, request_text: str, signers: People, tmp_path: Path
+) -> None:
+    given = [signers.sign(name, request_text) for name in ("alice", "bob")]
+    revoked = tmp_path / "revoked"
+    revoked.touch(0o644)
+    assert run(request=request_text, signatures=given, revoked_keys_file=str(revoked))["approved"] is True
+    revoked.chmod(0o646)
+    result = run(request=request_text, signatures=given, revoked_keys_file=str(revoked))
+    assert result["failed"]
+    assert f"revoked_keys_file {revoked} can be written by everybody: chmod o-w it" in result["msg"]
+    revoked.unlink()
+    result = run(request=request_text, signatures=given, revoked_keys_file=str(revoked))
+    assert result["failed"]
+    assert f"revoked_keys_file {revoked} cannot be read" in result["msg"]
+
+
+def test_a_request_that_cannot_be_moved_to_its_place_leaves_nothing_beside(run: Run, tmp_path: Path) -> None:
+    options = {"requested_by": "alice", "reason": "r", "write_request": True}
+    missing = tmp_path / "none" / "request.json"
+    assert "cannot be written" in run(check=True, request_path=str(missing), **options)["msg"]
+    run(check=True, request_path=str(tmp_path / "request.json"), **options)
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["request.json"]
+
+
 def test_no_file_of_signers(run: Run, request_text: str) -> None:
     assert "allowed_signers_file is not set" in run(request=request_text, allowed_signers_file=None)["msg"]
 
