@@ -205,7 +205,10 @@ def _leftovers(left: Sequence[str], name: str) -> Check:
     title, expected = "no run was cut off", "no unfinished folder"
     if not left:
         return _check(f"backup_leftovers.{name}", title, PASS, "none", expected, "Every run ended by itself.")
-    hint = "A backup is under way now, or one was killed; the next backup removes what is provably dead."
+    hint = (
+        "A backup is under way now, or one was killed; a later backup removes what is dead, also that of another machine "
+        "once its run must have ended."
+    )
     return _check(f"backup_leftovers.{name}", title, UNVERIFIED, ", ".join(left[:5]), expected, hint)
 
 

@@ -54,11 +54,11 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     folder = backup_catalog.folder_of(params["directory"], params["set"])
     if context.check_mode or not os.path.isdir(folder):
         planned = _planned(params, context)
-        left = backup_lock.leftovers(folder)
+        left = backup_lock.leftovers(folder, context.clock.now())
         return _result(planned, left, context)
     with backup_lock.alone(folder):
         planned = _planned(params, context)
-        left = backup_lock.clear(folder)
+        left = backup_lock.clear(folder, context.clock.now())
         for item in planned.delete:
             context.deadline.within(1.0, f"deleting {item.id}")
             _delete(item)
@@ -124,7 +124,7 @@ def _delete(item: BackupSet) -> None:
             os.rename(item.folder, doomed)
         except OSError as error:
             raise RunbookError(f"{item.folder} cannot be deleted: {error.strerror}") from error
-        backup_lock.remove(doomed)
+    backup_lock.remove(doomed)  # once its lock is closed: NFS keeps a file that is open
 
 
 def _result(planned: Plan, left: backup_lock.Leftovers, context: Context) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
         pg_dump = backup_programs.find("pg_dump", params["bin_dir"], context.deadline)
         pg_restore = backup_programs.find("pg_restore", params["bin_dir"], context.deadline)
         planned = backup_plan.plan(wanted, [source.facts for source in sources], previous, folder, params)
-        found = backup_lock.leftovers(folder)
+        found = backup_lock.leftovers(folder, context.clock.now())
         result = {"changed": False, "plan": planned, "backup": None, **_told(found)}
         fresh = _fresh(previous, sources, params, context)
         if fresh:
@@ -123,7 +123,7 @@ class _Work:
         except OSError as error:
             raise RunbookError(f"{self.folder} cannot be made: {error.strerror}") from error
         with backup_lock.alone(self.folder):
-            cleared = backup_lock.clear(self.folder)
+            cleared = backup_lock.clear(self.folder, self.context.clock.now())
             began = self.context.clock.now()
             backup_id = new_id(self.params["set"], began)
             final = os.path.join(self.folder, backup_id)
@@ -132,7 +132,7 @@ class _Work:
             partial = os.path.join(self.folder, PARTIAL + backup_id)
             try:
                 os.mkdir(partial, 0o700)
-                backup_lock.sign(partial, iso(began))
+                backup_lock.sign(partial, began, self.context.deadline.seconds)
                 manifest = self._fill(sources, partial, backup_id, began)
                 self._publish(partial, final, manifest)
             except BaseException as error:

@@ -17,7 +17,7 @@ description:
   - What each table holds, its rows and a digest, is read in the same snapshot and stands in the manifest, so that a
     restore can be compared with it.
   - A set appears whole or not at all. What a killed run left behind is removed by the next one when its owner is provably
-    dead, and is named otherwise.
+    dead, and is named otherwise. A run of another machine or pod counts as dead an hour after its O(timeout).
   - Each dump is read back after it was written. Its table of contents is read as well, unless it is encrypted and
     O(identity_file) is not given.
   - Encrypted dumps are never on the disk in plain form. The manifest is not encrypted; it holds names of tables, numbers
