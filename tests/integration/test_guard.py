@@ -47,6 +47,38 @@ def test_a_selection_that_misses(
     assert message in run.output
 
 
+def accepting(until: str) -> str:
+    """An inventory with a deployment that no procedure verifies, beside one that is looked at."""
+    accepted = f'[{{"check": "procedure", "reason": "not built", "owner": "team-d", "until": "{until}"}}]'
+    local = "[all:vars]\nansible_connection=local\nansible_python_interpreter={{ ansible_playbook_python }}\n"
+    return f"[durion]\nthree\n[durion:vars]\ndurion_accepted={accepted}\n[ecommerce]\nshop\n{local}"
+
+
+@pytest.mark.parametrize(("until", "limit"), [("2020-01-01", "all"), ("", "all"), ("2099-12-31", "three")])
+def test_what_no_procedure_verifies_is_never_silent(
+    until: str, limit: str, playbooks: Playbooks, tmp_path: Path
+) -> None:
+    run = playbooks.run("verify", "--limit", limit, inventory=inventory(tmp_path, accepting(until)))
+    assert run.code != 0
+    judged = run.judgement("verify", "three")
+    assert judged["verdict"] == "unverified"
+    assert [row["observed"] for row in judged["checks"] + judged["accepted"] if row["id"] == "procedure"] == [
+        "no procedure verifies it yet"
+    ]
+
+
+def test_what_no_procedure_verifies_is_a_line_of_its_own_where_that_is_accepted(
+    playbooks: Playbooks, tmp_path: Path
+) -> None:
+    run = playbooks.run("verify", inventory=inventory(tmp_path, accepting("2099-12-31")))
+    line = "three is NOT VERIFIED: no procedure verifies it yet. Accepted until 2099-12-31 by team-d: not built"
+    assert line in " ".join(run.output.split())
+    assert run.report is not None
+    assert [part["name"] for part in run.report["deployments"]] == ["shop"]
+    told = [row["task"] for row in run.report["timeline"] if row["host"] == "three"]
+    assert any(task.startswith("Not verified") for task in told)
+
+
 @pytest.mark.parametrize("name", ["backoffice.restart", "backoffice.ledger_repair", "backoffice.e2e"])
 def test_what_changes_something_acts_on_exactly_one_deployment(name: str, playbooks: Playbooks, tmp_path: Path) -> None:
     run = playbooks.run(name, inventory=inventory(tmp_path, TWO))
