@@ -35,6 +35,7 @@ NUMBER = {
 # What each module needs besides the options of its group.
 TASKS: dict[str, dict[str, dict[str, Any]]] = {
     "postgresql": {
+        "ecommerce_idempotency_prune": {"audit_directory": "/tmp"},
         "ecommerce_store": {"databases": [{"name": "customer_db"}]},
         "flyway_migrate": {
             "history": {"name": "one", "locations": ["filesystem:/nowhere"]},

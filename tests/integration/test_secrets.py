@@ -48,6 +48,7 @@ NEEDS: dict[str, dict[str, Any]] = {
         "sample_seconds": 0.1,
     },
     "certificate_probe": {"endpoints": [{"address": "127.0.0.1:1"}]},
+    "ecommerce_idempotency_prune": {**LOGIN, "audit_directory": "/tmp"},
     "ecommerce_store": {**LOGIN, "databases": [{"name": "customer_db"}]},
     "flyway_migrate": {
         **LOGIN,
@@ -95,6 +96,7 @@ NEEDS: dict[str, dict[str, Any]] = {
 # Modules that change things, and the one that cannot do without a workload, give no checks then: what they say of the API
 # server shows that they got to their work.
 NO_CHECKS = {
+    "ecommerce_idempotency_prune",
     "flyway_migrate",
     "hpa_limits",
     "rollout_history",
@@ -112,6 +114,7 @@ NO_CHECKS = {
 }
 # What those of them say that have another server.
 SAYS = {
+    "ecommerce_idempotency_prune": "PostgreSQL at 127.0.0.1",
     "flyway_migrate": "PostgreSQL at 127.0.0.1",
     "pg_backup": "PostgreSQL at 127.0.0.1",
     "pg_idle_kill": "PostgreSQL at 127.0.0.1",
