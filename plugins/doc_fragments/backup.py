@@ -27,7 +27,10 @@ options:
     PROGRAMS = r"""
 options:
   bin_dir:
-    description: Folder of C(pg_dump) and C(pg_restore). If not set, they are looked for in E(PATH).
+    description:
+      - Folder of C(pg_dump) and C(pg_restore), such as C(/usr/lib/postgresql/16/bin). If not set, they are looked for in E(PATH).
+      - Best are those of the server's own major version. Older ones cannot read the server; newer ones from 16 or 17 on write
+        archives that the server's own C(pg_restore) cannot read, of which M(sre.runbooks.pg_backup) warns.
     type: path
 requirements:
   - PostgreSQL's client programs, of the server's major version or newer

@@ -38,6 +38,7 @@ from .operation import Context
 from .postgres import Session
 
 T = TypeVar("T")
+ARCHIVES_FROM = (16, 17)  # majors whose pg_dump writes a format that pg_restore of older ones refuses
 
 SPEC = ArgumentSpec(
     options={
@@ -96,6 +97,7 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
             return {**result, "backup": fresh}
         for source in sources:
             backup_programs.refuse_older(pg_dump, source.session.server_version, source.database.name)
+        _tell_of_a_newer_archive(pg_dump, sources, context)
         backup_plan.refuse_without_room(planned)
         if context.check_mode:
             return {**result, "changed": True}
@@ -298,6 +300,18 @@ def _tell_of_the_future(params: Mapping[str, Any], context: Context) -> None:
     ahead = [item.id for item in backup_catalog.sets(params["directory"], params["set"]) if item.future(now)]
     if ahead:
         context.warn(f"{ahead[0]} is dated in the future: a clock was moved. It does not count as the newest set.")
+
+
+def _tell_of_a_newer_archive(pg_dump: Program, sources: list[Source], context: Context) -> None:
+    """Warn where the programs of the server's own major cannot read what this pg_dump writes."""
+    majors = {backup_programs.major_of(source.session.server_version) for source in sources}
+    older = sorted(major for major in majors if any(major < first <= pg_dump.major for first in ARCHIVES_FROM))
+    if older:
+        context.warn(
+            f"pg_dump {pg_dump.version} writes archives that pg_restore of PostgreSQL {older[0]}, the server's version, cannot "
+            f"read: a restore needs pg_restore {pg_dump.major}. To make backups that its own programs restore, name the folder "
+            f"of the programs of PostgreSQL {older[0]} with bin_dir."
+        )
 
 
 def _fresh(

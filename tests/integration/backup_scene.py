@@ -56,6 +56,7 @@ class Scene:
     set: str = "shop"
     ahead: float = 0.0
     login: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def databases(self) -> list[dict[str, Any]]:
@@ -75,7 +76,8 @@ class Scene:
         given = {"set": self.set, "directory": str(self.directory), **common, **options}
         assert given.keys() <= spec.options.keys(), given.keys() - spec.options.keys()
         clock = MovedClock(self.ahead)
-        return operation(filled(spec.options, given), Context(check, False, clock, Deadline(given["timeout"], clock)))
+        context = Context(check, False, clock, Deadline(given["timeout"], clock), self.warnings.append)
+        return operation(filled(spec.options, given), context)
 
     def backup(self, check: bool = False, **options: Any) -> dict[str, Any]:
         return self._run(backup_run.run, backup_run.SPEC, {"databases": self.databases, **options}, check)

@@ -24,6 +24,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputEr
 from tests.integration import backup_scene
 from tests.integration.backup_scene import Scene
 from tests.integration.throwaway_postgres import Throwaway, throwaway  # noqa: F401
+from tests.support import postgres_majors
 
 
 @pytest.fixture
@@ -385,3 +386,16 @@ def test_bad_input_is_told_in_one_line(shop: Scene, tmp_path: Path) -> None:
             shop.backup(**options)
         assert "\n" not in error.value.message
     assert backup_catalog.sets(str(shop.directory), "shop") == []
+
+
+@pytest.mark.parametrize("major", postgres_majors.MAJORS)
+def test_programs_of_a_newer_major_are_told(major: int, tmp_path: Path) -> None:
+    """pg_dump 18 writes an archive that pg_restore of 16 and older refuses ("unsupported version (1.16) in file header")."""
+    with postgres_majors.server(major) as server:
+        server.run("CREATE TABLE orders AS SELECT generate_series(1, 3) AS id")
+        scene = Scene(server, tmp_path)
+        for check in (True, False):
+            assert scene.backup(check=check, databases=[{"name": "one", "login_db": "postgres"}])["changed"]
+            assert len(scene.warnings) == (major < 17)
+            assert all(f"pg_restore of PostgreSQL {major}, the server's version, cannot" in w for w in scene.warnings)
+            scene.warnings.clear()
