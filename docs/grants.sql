@@ -8,6 +8,13 @@
 --
 -- Then give the role a password (\password sre_runbooks) or another way to log in. What writes, migrations and backups
 -- and restores, runs as the owner of its database, not as this role.
+--
+-- A restore for real (recovery_restore_user) closes, renames and makes databases, ends sessions in them and gives what it restores
+-- to its owners. Where that is no superuser, it needs, with the roles that own the databases and what is in them:
+--
+--     CREATE ROLE restore LOGIN CREATEDB;
+--     GRANT customer_user, order_user TO restore;             -- with INHERIT and SET, as is the default
+--     GRANT pg_read_all_stats, pg_signal_backend TO restore;  -- sessions of superusers are ended by superusers only
 
 DO $$
 BEGIN

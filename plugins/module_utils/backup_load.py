@@ -13,10 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from . import backup_marks, backup_programs, backup_stream, pg_fingerprint, postgres
+from . import backup_marks, backup_programs, backup_server, backup_stream, pg_fingerprint, postgres
 from .backup_catalog import BackupSet
 from .backup_marks import READY, RESTORING
-from .backup_programs import Program
+from .backup_programs import Program, major_of
 from .backup_set import iso
 from .backup_targets import Target
 from .errors import RunbookError
@@ -39,6 +39,7 @@ class Loader:
     pg_restore: Program
     identities: Sequence[Any]
     run: str
+    psql: Program | None = None
 
     def load(self, targets: Sequence[Target]) -> list[dict[str, Any]]:
         """Restore every target under its staging name. When one fails all are dropped, and the error is raised."""
@@ -54,7 +55,7 @@ class Loader:
     def drop(self, targets: Sequence[Target]) -> None:
         """Drop the unfinished copies, as far as the server lets us; what stays is known by its comment."""
         for target in targets:
-            with contextlib.suppress(RunbookError):
+            with contextlib.suppress(RunbookError), target.server.mending():
                 target.server.drop(target.staging)
 
     def _one(self, target: Target) -> dict[str, Any]:
@@ -97,39 +98,82 @@ class Loader:
     def _finish(self, target: Target, drill: bool) -> None:
         """Comment, owner and settings, so that what is swapped in later is complete."""
         server, saved = target.server, target.saved
-        if target.action == "replace":
-            if target.state:
-                server.copy_settings(target.state, target.staging)
-            return
-        if not drill and target.keep_owners and not server.missing_roles([saved.owner]):
+        if target.action == "replace" and target.state:
+            server.copy_settings(target.state, target.staging)
+        elif not drill and target.keep_owners and not server.missing_roles([saved.owner]):
             server.owner(target.staging, saved.owner)
+        if self.params["state"] == "replaced":
+            return  # the exchange says what it is
         kind: backup_marks.Kind = "drill" if drill else "restored"
         mark = backup_marks.new(kind, self.run, self.backup.id, self.context.clock.now(), READY)
-        server.comment(target.staging, mark.text())
+        server.do(backup_server.comment(target.staging, mark.text()))
 
     def _fill(self, target: Target) -> None:
-        path = self.backup.path(target.saved)
-        arguments = ["--exit-on-error", "--no-password"]
-        if not target.keep_owners:
-            arguments += ["--no-owner", "--no-privileges"]
-        if self.params["jobs"] > 1 and not target.saved.encrypted:
+        arguments = [] if target.keep_owners else ["--no-owner", "--no-privileges"]
+        if self.psql is not None and needs_script(self.pg_restore, target):
+            self._fill_by_script(target, arguments, self.psql)
+            return
+        saved = target.saved
+        arguments += ["--exit-on-error", "--no-password", f"--dbname={self._conninfo(target)}"]
+        if self.params["jobs"] > 1 and not saved.encrypted:
             arguments.append(f"--jobs={self.params['jobs']}")
-        parameters = target.database.parameters
-        arguments.append(f"--dbname={backup_programs.conninfo(parameters, self.params, target.staging)}")
-        encrypted = target.saved.encrypted
         with backup_programs.running(
             self.pg_restore,
-            arguments if encrypted else [*arguments, os.path.abspath(path)],
-            backup_programs.environment(parameters),
+            arguments if saved.encrypted else [*arguments, self._path(target)],
+            backup_programs.environment(target.database.parameters),
             self.context.deadline,
-            f"pg_restore of {target.saved.name}",
-            feed=encrypted,
+            f"pg_restore of {saved.name}",
+            feed=saved.encrypted,
+            read=not saved.encrypted,
         ) as restoring:
-            if encrypted:
-                backup_stream.feed(restoring, path, self.identities, encrypted)
+            if saved.encrypted:
+                backup_stream.feed(restoring, self._path(target), self.identities, saved.encrypted)
             else:
                 restoring.stdout.read()
                 restoring.end()
+
+    def _fill_by_script(self, target: Target, arguments: list[str], psql: Program) -> None:
+        """pg_restore writes a script, and psql runs it on the older server."""
+        saved, path = target.saved, self._path(target)
+        if self.params["jobs"] > 1:
+            self.context.warn(f"{saved.name}: jobs has no effect, as a script is run on the older server")
+        script_of = ["--file=-", *arguments, *([] if saved.encrypted else [path])]
+        run_it = ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--file=-"]
+        with (
+            backup_programs.running(
+                self.pg_restore,
+                script_of,
+                {**os.environ, "LC_ALL": "C"},
+                self.context.deadline,
+                f"pg_restore of {saved.name}",
+                feed=saved.encrypted,
+            ) as script,
+            backup_programs.running(
+                psql,
+                [*run_it, f"--dbname={self._conninfo(target)}"],
+                backup_programs.environment(target.database.parameters),
+                self.context.deadline,
+                f"psql with the restore of {saved.name}",
+                feed=True,
+                read=False,
+            ) as running,
+            ThreadPoolExecutor(1) as pool,
+        ):
+            feeding = pool.submit(backup_stream.feed, script, path, self.identities, True) if saved.encrypted else None
+            if not backup_stream.pour(script.stdout, running.stdin):
+                script.process.kill()  # psql has stopped, and says why
+                running.end()
+            if feeding is not None:
+                feeding.result()
+            else:
+                script.end()
+            running.end()
+
+    def _path(self, target: Target) -> str:
+        return os.path.abspath(self.backup.path(target.saved))
+
+    def _conninfo(self, target: Target) -> str:
+        return backup_programs.conninfo(target.database.parameters, self.params, target.staging)
 
     def _differences(self, target: Target) -> list[str]:
         depth = self.params["verify"]
@@ -141,3 +185,11 @@ class Loader:
         with postgres.session(place, self.params, self.context.deadline) as session:
             found = pg_fingerprint.fingerprint(session, self.context.deadline, depth)
         return pg_fingerprint.differences(target.saved.content, found)
+
+
+def needs_script(pg_restore: Program, target: Target) -> bool:
+    """Whether this pg_restore cannot fill a database of that server itself.
+
+    From 17 on it begins with a setting that older servers do not know, and stops at the first error.
+    """
+    return pg_restore.major >= 17 > major_of(target.server.session.server_version)

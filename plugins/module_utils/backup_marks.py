@@ -19,14 +19,15 @@ from typing import Literal
 from .backup_set import iso, seconds_of, stamp_of
 from .errors import InputError
 
-Kind = Literal["drill", "restore", "restored", "before", "undone"]
+Kind = Literal["drill", "restore", "restored", "before", "undone", "back"]
 LONGEST_NAME = 63  # bytes, PostgreSQL's NAMEDATALEN - 1
 RESTORING = "restoring"
 READY = "ready"
+CLOSED = "closed"  # ready, and to stay closed to connections, as it was found
 
 _MARK = re.compile(
-    r"sre\.runbooks (?P<kind>drill|restore|restored|before|undone) (?P<id>\S+) by (?P<who>\S+) at (?P<at>\S+): "
-    r"(?P<step>restoring|ready) (?P<backup>\S+)(?:; (?P<rest>.*))?",
+    r"sre\.runbooks (?P<kind>drill|restore|restored|before|undone|back) (?P<id>\S+) by (?P<who>\S+) at (?P<at>\S+): "
+    r"(?P<step>restoring|ready|closed) (?P<backup>\S+)(?:; (?P<rest>.*))?",
     re.DOTALL,
 )
 _RUN = re.compile(r"[a-z0-9_]{1,24}")
@@ -63,6 +64,30 @@ def of(comment: str | None) -> Mark | None:
         return None
     kind: Kind = match["kind"]  # type: ignore[assignment]
     return Mark(kind, match["id"], match["who"], match["at"], match["step"], match["backup"], match["rest"] or "")
+
+
+def standing(comment: str | None) -> Mark | None:
+    """The mark that tells what a database is. That it was put back once (``back``) does not tell that."""
+    found = of(comment)
+    while found is not None and found.kind == "back":
+        found = of(found.rest)
+    return found
+
+
+def words(comment: str | None) -> str:
+    """What the people who own a database say in its comment, below all our marks."""
+    while (found := of(comment)) is not None:
+        comment = found.rest
+    return comment or ""
+
+
+def back(comment: str, run: str, backup: str, now: float) -> Mark:
+    """The mark of a database that is put back, over the ``comment`` that it had.
+
+    Its time makes the database's state one that never was before, so that what was approved for that state stays used.
+    """
+    earlier = of(comment)
+    return new("back", run, backup, now, rest=earlier.rest if earlier and earlier.kind == "back" else comment)
 
 
 def new(kind: Kind, run: str, backup: str, now: float, step: str = READY, rest: str = "") -> Mark:

@@ -31,7 +31,6 @@ except ImportError as _error:
     libraries.record(LIBRARY, _error)
 
 VERSION_SECONDS = 20.0
-END_SECONDS = 60.0
 HEARD_SECONDS = 10.0
 WORDS_BYTES = 8 * 1024
 _VERSION = re.compile(r"\(PostgreSQL\) (?P<version>(?P<major>\d+)\S*)")
@@ -162,12 +161,11 @@ class Running:
         return observed(text, 600) or "no reason given"
 
     def end(self) -> None:
-        """Wait for its end. Raises DeadlineError when it had to be ended, ProgramError when it ended with an error."""
-        try:
-            code = self.process.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.give_up()
-            code = self.process.wait()
+        """Wait for its end, as long as its time allows: what was fed may take longer to be done than to be read.
+
+        Raises DeadlineError when it had to be ended, ProgramError when it ended with an error.
+        """
+        code = self.process.wait()
         self.heard()
         if self.late:
             raise DeadlineError(f"{self.what} was ended after {self.seconds:.0f} s. Raise 'timeout'.")
@@ -178,16 +176,22 @@ class Running:
 
 @contextlib.contextmanager
 def running(
-    program: Program, arguments: list[str], env: Mapping[str, str], deadline: Deadline, what: str, feed: bool = False
+    program: Program,
+    arguments: list[str],
+    env: Mapping[str, str],
+    deadline: Deadline,
+    what: str,
+    feed: bool = False,
+    read: bool = True,
 ) -> Iterator[Running]:
-    """Start the program; on leaving it has ended, and was killed if it had not. ``feed``: standard input is written,
-    standard output thrown away; else the other way round. The caller calls ``end`` when it has read or fed all."""
+    """Start the program; on leaving it has ended, and was killed if it had not. ``feed``: standard input is written, ``read``:
+    standard output is read, else thrown away. The caller calls ``end`` when it has read or fed all."""
     seconds = deadline.within(deadline.seconds, what)
     try:
         process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             [program.path, *arguments],
             stdin=subprocess.PIPE if feed else subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL if feed else subprocess.PIPE,
+            stdout=subprocess.PIPE if read else subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=dict(env),
             cwd="/",

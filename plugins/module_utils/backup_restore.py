@@ -16,19 +16,24 @@ from . import (
     backup_lock,
     backup_marks,
     backup_programs,
+    backup_server,
     backup_stream,
     backup_swap,
     backup_targets,
     databases,
     postgres,
+    recovery_reconcile,
 )
 from .argspec import ArgumentSpec
 from .backup_catalog import BackupSet
-from .backup_load import Loader
+from .backup_load import Loader, needs_script
 from .backup_marks import READY, RESTORING, Mark
+from .backup_numbers import Keeper
 from .backup_programs import Program
 from .backup_server import Server, State, where
+from .backup_swap import Job
 from .backup_targets import Target
+from .checks import Check, report, status_of
 from .databases import Database
 from .errors import InputError, RefusedError
 from .operation import Context
@@ -52,6 +57,8 @@ SPEC = ArgumentSpec(
         "owners": {"type": "str", "choices": ["auto", "keep", "none"], "default": "auto"},
         "verify": {"type": "str", "choices": ["full", "counts", "none"], "default": "full"},
         "keep_old": {"type": "bool", "default": True},
+        "allow_part": {"type": "bool", "default": False},
+        "end_sessions": {"type": "bool", "default": False},
         "jobs": {"type": "int", "default": 1},
         "expected_plan": {"type": "str"},
         "server_free_bytes": {"type": "int"},
@@ -60,7 +67,7 @@ SPEC = ArgumentSpec(
         "bin_dir": {"type": "path"},
         "timeout": {"type": "float", "default": 3600.0},
     },
-).merge(databases.spec(into={"type": "str"}))
+).merge(databases.spec(into={"type": "str"}), recovery_reconcile.RULES)
 
 
 def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -72,6 +79,7 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
         pg_restore = backup_programs.find("pg_restore", params["bin_dir"], context.deadline)
         identities = backup_age.identities(params["identity_file"])
         pairs = backup_targets.wanted(_databases(params, found), found)
+        backup_targets.refuse_half(found, [saved.name for _, saved in pairs], params["state"], params["allow_part"])
         if params["state"] != "undone":
             _refuse_damaged(found, [saved.name for _database, saved in pairs], pg_restore, identities, context)
         run_id = backup_marks.run_id(params["drill_id"], found.id)
@@ -93,24 +101,28 @@ def _restore(
     context: Context,
 ) -> dict[str, Any]:
     state = params["state"]
-    backup_targets.refuse_half(targets, found.id)
+    backup_targets.refuse_twice(targets, found.id)
     for target in targets:
         backup_targets.decide(target, state, found.id, params["owners"], pg_restore)
+    psql = _psql(targets, pg_restore, params, context)
     unfinished = state == "replaced" and backup_swap.unfinished(targets, found.id)
     if unfinished:
         for target in targets:
-            target.action = "replace"
+            if target.before_state is not None:
+                target.action = "replace"
+    keeper = Keeper(params, context)
     dead, left = _leftovers(targets, params, context)
-    plan = _plan(targets, found, run_id, unfinished, dead, params)
+    plan = _plan(targets, found, run_id, unfinished, dead, keeper, params)
     digest = backup_targets.digest(plan)
     result: dict[str, Any] = {
         "changed": bool(dead) or any(target.action != "none" for target in targets),
         "plan": plan,
         "plan_digest": digest,
-        "observed": _observed(targets, params),
+        "observed": _observed(targets, keeper, params),
         "restored": [],
         "removed": [],
         "settled": [],
+        "numbers": [],
         "sessions_ended": 0,
         "leftovers": left,
     }
@@ -122,40 +134,98 @@ def _restore(
             plan_digest=digest,
         )
     _refuse_without_room(targets, params)
-    if context.check_mode or not result["changed"]:
+    busy = _busy(targets, keeper, params)
+    if context.check_mode:
+        if busy:
+            context.warn(busy)
         return result
-    loader = Loader(params, context, found, pg_restore, identities, run_id)
-    with _locked([target for target in targets if target.action != "none"]):
-        return {**result, "removed": _remove(dead), **_act(targets, loader, unfinished)}
+    if busy:
+        raise RefusedError(busy)
+    if result["changed"]:
+        loader = Loader(params, context, found, pg_restore, identities, run_id, psql)
+        with _locked([target for target in targets if target.action != "none"]):
+            result |= {"removed": _remove(dead), **_act(targets, loader, keeper, unfinished)}
+    return {**result, **_judged(targets, found.id, keeper, result["changed"], params)}
 
 
-def _act(targets: Sequence[Target], loader: Loader, unfinished: bool) -> dict[str, Any]:
+def _act(targets: Sequence[Target], loader: Loader, keeper: Keeper, unfinished: bool) -> dict[str, Any]:
     """What the plan says, under the locks of all its databases."""
-    run_id, backup_id, clock = loader.run, loader.backup.id, loader.context.clock
-    if loader.params["state"] == "undone":
-        ended = backup_swap.undo(targets, run_id, backup_id, clock.now())
-        return {"sessions_ended": ended, "restored": [_back(target) for target in targets]}
+    params, context, backup_id = loader.params, loader.context, loader.backup.id
+    job = Job(loader.run, backup_id, context.clock, context.deadline, params["end_sessions"], keeper, targets)
+    if params["state"] == "undone":
+        ended = backup_swap.undo(targets, job)
+        return {
+            "sessions_ended": ended,
+            "numbers": keeper.rows(),
+            "restored": [_back(target) for target in targets],
+        }
     settled = backup_swap.settle(targets, backup_id) if unfinished else []
-    rows = loader.load([target for target in targets if target.action in ("create", "replace")])
-    replacing = [target for target in targets if target.action == "replace"]
-    ended = _swap(replacing, loader) if replacing else 0
+    made = [target for target in targets if target.action in ("create", "replace")]
+    rows = loader.load(made)
+    ended = _swap(made, loader, job) if params["state"] == "replaced" and made else 0
     for target in targets:
         if target.action == "open":
-            target.server.allow(target.name, True)
-    return {"restored": rows, "settled": settled, "sessions_ended": ended}
+            target.server.do(backup_server.allow(target.name, True))
+    return {"restored": rows, "settled": settled, "numbers": keeper.rows(), "sessions_ended": ended}
 
 
-def _swap(replacing: Sequence[Target], loader: Loader) -> int:
+def _swap(made: Sequence[Target], loader: Loader, job: Job) -> int:
     """Swap all, or drop the copies; the replaced ones go where they are not to be kept."""
     try:
-        ended = backup_swap.swap(replacing, loader.run, loader.backup.id, loader.context.clock.now())
+        ended = backup_swap.swap(made, job)
     except BaseException:
-        loader.drop(replacing)
+        loader.drop(made)
         raise
     if not loader.params["keep_old"]:
-        for target in replacing:
-            target.server.drop(target.before)
+        for target in made:
+            with target.server.mending():
+                target.server.drop(target.before)
     return ended
+
+
+def _busy(targets: Sequence[Target], keeper: Keeper, params: Mapping[str, Any]) -> str:
+    """What is to be said of sessions in databases that would leave; empty where it does not matter."""
+    there = {
+        target.name: target.server.sessions(target.name, keeper.spared(target))
+        for target in targets
+        if target.state is not None and target.action in ("replace", "undo") and not params["end_sessions"]
+    }
+    there = {name: count for name, count in there.items() if count}
+    return backup_swap.busy(there) if there else ""
+
+
+def _judged(
+    targets: Sequence[Target], backup_id: str, keeper: Keeper, acted: bool, params: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The checks of an exchange: what stands in the place of each database, and its numbers. Nothing for other states."""
+    state = params["state"]
+    if state not in ("replaced", "undone"):
+        return {}
+    rows = []
+    for target in targets:
+        target.look()
+        there = target.restored_from(backup_id) if state == "replaced" else target.state is not None
+        compared = params["verify"] != "none" or state == "undone"
+        right = None if there and not compared else there
+        what = f"the content of {backup_id}" if state == "replaced" else "what it held before the restore"
+        rows.append(
+            Check(
+                id=f"{state}.{target.saved.name}",
+                title=f"{target.name} holds {what}",
+                status=status_of(right),
+                observed="it was not compared (verify is none)"
+                if right is None
+                else target.name
+                if there
+                else "not there",
+                expected=what,
+                hint=""
+                if right
+                else "Compare it with the backup, with verify full, or look at it with recovery_verify.",
+            )
+        )
+    judged = report([*rows, *keeper.checks(acted)])
+    return {name: judged[name] for name in ("verdict", "checks", "findings")}
 
 
 def _absent(params: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -187,6 +257,7 @@ def _absent(params: dict[str, Any], context: Context) -> dict[str, Any]:
             "restored": [],
             "removed": [],
             "settled": [],
+            "numbers": [],
             "sessions_ended": 0,
             "leftovers": [],
         }
@@ -271,6 +342,7 @@ def _refuse_damaged(
     context.progress(f"{found.id}: reading {found.bytes / 1e6:.0f} MB to compare their sha256")
     if not found.verify(step):
         raise RefusedError(f"backup {found.id} is not whole: {found.problems[0]}. Nothing was touched; choose another")
+    backup_targets.refuse_archive(found, pg_restore)
     for saved in found.databases:
         if saved.name not in names:
             continue
@@ -279,6 +351,15 @@ def _refuse_damaged(
                 f"{saved.file} of {found.id} is encrypted: give identity_file, the file with the private key"
             )
         backup_stream.check_list(pg_restore, found.path(saved), identities, saved.encrypted, context.deadline)
+
+
+def _psql(
+    targets: Sequence[Target], pg_restore: Program, params: Mapping[str, Any], context: Context
+) -> Program | None:
+    """psql, where an older server needs it. Raises InputError when it is not there."""
+    made = [target for target in targets if target.action in ("create", "replace")]
+    needed = any(needs_script(pg_restore, target) for target in made)
+    return backup_programs.find("psql", params["bin_dir"], context.deadline) if needed else None
 
 
 def _server(database: Database, params: Mapping[str, Any], context: Context, stack: contextlib.ExitStack) -> Server:
@@ -330,8 +411,10 @@ def _plan(
     run_id: str,
     unfinished: bool,
     dead: Sequence[tuple[Server, State]],
+    keeper: Keeper,
     params: Mapping[str, Any],
 ) -> dict[str, Any]:
+    exchange = params["state"] in ("replaced", "undone")
     return {
         "state": params["state"],
         "set": found.manifest.set if found.manifest else params["set"],
@@ -343,17 +426,18 @@ def _plan(
         "verify": params["verify"],
         "unfinished_swap": unfinished,
         "remove": sorted(state.name for _server_of, state in dead),
+        **({"end_sessions": params["end_sessions"], "numbers": keeper.plan(targets)} if exchange else {}),
     }
 
 
-def _observed(targets: Sequence[Target], params: Mapping[str, Any]) -> dict[str, Any]:
+def _observed(targets: Sequence[Target], keeper: Keeper, params: Mapping[str, Any]) -> dict[str, Any]:
     """What changes from one moment to the next, and so is no part of the plan."""
     return {
         "databases": [
             {
                 "database": target.name,
                 "size_bytes": target.server.size(target.name) if target.state else None,
-                "sessions": target.server.sessions(target.name) if target.state else 0,
+                "sessions": target.server.sessions(target.name, keeper.spared(target)) if target.state else 0,
                 "needed_bytes": target.saved.database_bytes if target.action in ("create", "replace") else 0,
             }
             for target in targets
@@ -414,3 +498,5 @@ def _check(params: Mapping[str, Any]) -> None:
     for name, least, most in limits:
         if not least <= params[name] <= most:
             raise InputError(f"{name} is {params[name]:g}; it must be from {least} to {most}")
+    if params["numbers"] and params["state"] not in ("replaced", "undone"):
+        raise InputError(f"numbers are lifted with state replaced or undone, not {params['state']}", option="numbers")

@@ -19,6 +19,9 @@ from .clock import Deadline
 from .errors import InputError, RunbookError
 
 PIECE_BYTES = 1 << 18
+HEAD_BYTES = 1 << 14
+NEW_SETTING = b"SET transaction_timeout = 0;\n"
+NEXT_SETTING = b"SET client_encoding"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -102,7 +105,7 @@ def save(source: Running, path: str, recipients: Sequence[Any]) -> DumpFile:
 def check_list(program: Program, path: str, identities: Sequence[Any], encrypted: bool, deadline: Deadline) -> None:
     """Let pg_restore read the table of contents. Raises InputError when the key is wrong, ProgramError otherwise."""
     what = f"{program.name} --list of {os.path.basename(path)}"
-    with running(program, ["--list"], {**os.environ, "LC_ALL": "C"}, deadline, what, feed=True) as reader:
+    with running(program, ["--list"], {**os.environ, "LC_ALL": "C"}, deadline, what, feed=True, read=False) as reader:
         feed(reader, path, identities, encrypted)
 
 
@@ -126,6 +129,20 @@ def feed(reader: Running, path: str, identities: Sequence[Any], encrypted: bool)
         with contextlib.suppress(OSError):
             reader.stdin.close()
     reader.end()
+
+
+def pour(source: IO[bytes], sink: IO[bytes]) -> bool:
+    """A script of pg_restore into psql, without the one setting that servers before PostgreSQL 17 do not know, and the end
+    of the input. False when psql stopped reading."""
+    try:
+        piece = source.read(HEAD_BYTES).replace(NEW_SETTING + NEXT_SETTING, NEXT_SETTING, 1)
+        while piece:
+            sink.write(piece)
+            piece = source.read(PIECE_BYTES)
+        sink.close()
+    except OSError:
+        return False
+    return True
 
 
 class _Pipe:

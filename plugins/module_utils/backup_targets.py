@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from . import backup_marks
 from .backup_catalog import BackupSet
-from .backup_marks import READY, RESTORING
+from .backup_marks import CLOSED, READY, RESTORING
 from .backup_programs import Program, major_of, refuse_older
-from .backup_server import Server, State
+from .backup_server import Server, State, may_end
 from .backup_set import Saved
 from .databases import Database
 from .errors import InputError, RefusedError
@@ -56,6 +56,14 @@ class Target:
         mark = self.state.mark if self.state else None
         return mark is not None and (mark.kind, mark.backup) == ("restored", backup_id)
 
+    @property
+    def backup_of(self) -> str:
+        """Whether the backup was made of this very server, in words, for those who approve the plan."""
+        here, source = self.server.system_identifier(), self.saved.system_identifier
+        if not here or not source:
+            return "a server that is not known"
+        return "this server" if here == source else "another server"
+
     def as_dict(self) -> dict[str, Any]:
         """The part of the plan that the digest covers: no sizes and no times, which differ from one moment to the next."""
         return {
@@ -68,6 +76,8 @@ class Target:
             "host": self.server.session.host,
             "port": int(self.server.session.port),
             "system_identifier": self.server.system_identifier(),
+            "source_system_identifier": self.saved.system_identifier,
+            "backup_of": self.backup_of,
             "server_version": self.server.session.server_version,
             "database": self.name,
             "before": self.before if self.action == "replace" else None,
@@ -104,12 +114,14 @@ def digest(plan: Mapping[str, Any]) -> str:
 def decide(target: Target, state: str, backup_id: str, owners: str, pg_restore: Program) -> None:
     """Set the action of one target. Raises RefusedError or InputError where it cannot be done as asked."""
     target.look()
-    where = f"{target.name} on {target.server.session.host or 'the local socket'}:{target.server.session.port}"
+    where = f"{target.name} on {target.server.address}"
     if state == "undone":
         target.action = _undo(target, backup_id, where)
+        _refuse_hidden(target)
         return
     _refuse_server(target, pg_restore)
     target.action = _ACTIONS[state](target, backup_id, where)
+    _refuse_hidden(target)
     if target.action in ("create", "replace"):
         _decide_owners(target, state, owners, where)
         if not target.server.may_create():
@@ -151,13 +163,19 @@ def _replaced(target: Target, backup_id: str, where: str) -> Action:
                 f"database {where} is not there; {away[0].name} is what a killed restore renamed away: run with "
                 f"drill_id {away[0].mark.run} and backup {away[0].mark.backup}, which puts it back first"
             )
-        raise RefusedError(f"database {where} is not there: nothing is replaced. Use state=present")
+        return "create"
     if target.state is not None and target.state.template:
         raise RefusedError(f"database {where} is a template: it is not replaced")
     if target.state is not None and not target.state.ours:
         raise RefusedError(f"{target.server.session.user} does not own {where}, which belongs to {target.state.owner}")
     if target.restored_from(backup_id):
-        return "none" if target.state and target.state.open else "open"
+        settled = target.state is not None and target.state.mark is not None and target.state.mark.step == CLOSED
+        return "none" if settled or (target.state and target.state.open) else "open"
+    if target.server.state(target.undone) is not None:
+        raise RefusedError(
+            f"{target.undone} is there from an earlier undo of this restore, so that a second one could not be undone: drop "
+            "it (or finish that undo, with state=undone, where it was cut off), or give another drill_id"
+        )
     for beside in (target.before_state, target.staging_state):
         if beside is not None and beside.mark is None:
             raise RefusedError(
@@ -178,6 +196,11 @@ def _undo(target: Target, backup_id: str, where: str) -> Action:
             return "undo"
         if target.state is not None and target.server.state(target.undone) is not None:
             return "none"
+        if target.restored_from(backup_id):
+            raise RefusedError(
+                f"{target.before} is not there: {where} was made by the restore, with nothing there before, or what it replaced "
+                "was not kept. There is nothing to bring back"
+            )
         raise RefusedError(
             f"{target.before} is not there: the database that {where} replaced was not kept, or nothing was replaced"
         )
@@ -219,13 +242,48 @@ def _refuse_server(target: Target, pg_restore: Program) -> None:
     refuse_older(pg_restore, source, f"the dump of {target.saved.name}")
 
 
-def refuse_half(targets: Sequence[Target], backup_id: str) -> None:
-    """A set is swapped as a whole. InputError when only part of it is named."""
+def refuse_archive(found: BackupSet, pg_restore: Program) -> None:
+    """InputError when this pg_restore cannot read what that pg_dump wrote: the format of archives changes."""
+    wrote = found.manifest.pg_dump_version if found.manifest else ""
+    if _format(pg_restore.major) < _format(major_of(wrote)):
+        raise InputError(
+            f"{found.id} was written by pg_dump {wrote}, and {pg_restore.name} {pg_restore.version} ({pg_restore.path}) cannot "
+            f"read that: install the client programs of PostgreSQL {major_of(wrote)} or newer, and name their folder with bin_dir"
+        )
+
+
+def _format(major: int) -> int:
+    """The minor number of the archive format that the programs of a major version write, and read up to."""
+    return 16 if major >= 17 else 15 if major == 16 else 14
+
+
+def _refuse_hidden(target: Target) -> None:
+    """RefusedError when there are sessions in a database to exchange that we may not even look at."""
+    hidden = target.server.hidden(target.name) if target.state and target.action in ("replace", "undo") else 0
+    if hidden:
+        user = target.server.session.user
+        raise RefusedError(
+            f"{user} cannot see {hidden} of the sessions of database {target.name}, let alone end them: {may_end(user)}"
+        )
+
+
+def refuse_twice(targets: Sequence[Target], backup_id: str) -> None:
+    """InputError when two databases of the set would become one."""
     names = [(target.server.session.host, target.server.session.port, target.name) for target in targets]
     twice = {name for _host, _port, name in names if names.count((_host, _port, name)) > 1}
     if twice:
         raise InputError(
             f"{', '.join(sorted(twice))} would be made of two databases of {backup_id}: give each its own 'into'"
+        )
+
+
+def refuse_half(found: BackupSet, named: Sequence[str], state: str, allow_part: bool) -> None:
+    """A set is exchanged as a whole. InputError when only part of it is named, and that is not asked for."""
+    left_out = [saved.name for saved in found.databases if saved.name not in named]
+    if left_out and state in ("replaced", "undone") and not allow_part:
+        raise InputError(
+            f"{found.id} also holds {', '.join(left_out)}: databases of a set are {state} together, or one of them falls "
+            "behind the others. Name all of them, or set allow_part"
         )
 
 
@@ -245,6 +303,6 @@ def names(saved: Saved, into: str | None, state: str, run: str) -> tuple[str, st
     """name, staging, before and undone of a target."""
     base = into or (backup_marks.derived(saved.dbname, "drill", run) if state == "scratch" else saved.dbname)
     name = backup_marks.check_database_name(base, "into")
-    beside = state in ("replaced", "undone")
+    beside = state in ("replaced", "undone")  # also where none is replaced, so that all names change at one moment
     staging = backup_marks.derived(name, "new", run) if beside else name
     return name, staging, backup_marks.derived(name, "before", run), backup_marks.derived(name, "undone", run)

@@ -16,14 +16,21 @@ description:
     table of contents is read, with the key where it is encrypted.
   - A restored database is compared with the manifest (O(verify)), and is dropped when it does not hold the same.
   - To replace databases, they are restored beside first. Then all sessions of the old ones are ended and each pair of names
-    is swapped, all of the set or none; the old ones stay as C(<database>_before_<id>), closed to connections.
+    is swapped, all of the set or none; the old ones stay as C(<database>_before_<id>), closed to connections. A database that is
+    not there is made, with the others at the same moment. One that was closed to connections stays so.
   - Every database that this module makes bears a comment that begins with C(sre.runbooks). A database without it is never
     dropped. Runs that were killed are recognised by it, and by a lock that ended with them; the next run cleans up.
   - RV(plan_digest) changes when the backup, the target or the state of the target changes, so that what was looked at in
     check mode can be approved and is done as it was (O(expected_plan)).
-  - A backup holds an older moment of sequences as well. Numbers that were given out since would be given out again; see to
-    this before users are let in.
+  - A backup holds an older moment of sequences as well. Numbers that were given out since would be given out again. O(numbers)
+    says which they are; the highest of each is read when the old databases are closed and nobody is in them any more, and the
+    number is lifted above it in the restored ones before anybody is let in.
+  - Who is connected to a database that is to be exchanged is a reason to refuse, unless O(end_sessions) says otherwise. In
+    check mode it is a warning only, so that the plan can be made and approved before traffic is closed.
+  - On any failure within the exchange everything is put back, in time of its own, whatever O(timeout) is. Where even that
+    fails, the message has the statements that are left to do.
 extends_documentation_fragment:
+  - sre.runbooks.numbers
   - sre.runbooks.backup
   - sre.runbooks.backup.programs
   - sre.runbooks.postgresql
@@ -54,8 +61,9 @@ options:
     description:
       - V(scratch) makes databases for a drill, with the comment C(sre.runbooks drill <id> by <who> at <time>).
       - V(present) makes databases that are not there, to stay.
-      - V(replaced) puts the restored databases into the place of those that are there.
-      - V(undone) puts what V(replaced) replaced into its place again, and keeps the other as C(<database>_undone_<id>).
+      - V(replaced) puts the restored databases into the place of those that are there, or of those that are lost.
+      - V(undone) puts what V(replaced) replaced into its place again, and keeps the other as C(<database>_undone_<id>). A comment
+        on the database tells that it was put back, so that its state is not the one again that a restore was approved for.
       - V(absent) drops what V(scratch) made, by O(drill_id), by O(databases[].into), or what both name.
     type: str
     default: scratch
@@ -64,6 +72,7 @@ options:
     description:
       - Databases of the set to restore. What an item does not say comes from the options of the same name beside it.
       - If not set, all databases of the set are restored to the server of the login options.
+      - With O(state=replaced) and O(state=undone) all of the set are to be named, see O(allow_part).
     type: list
     elements: dict
     suboptions:
@@ -123,6 +132,16 @@ options:
     description: Whether the databases that are replaced are kept. Without them there is no way back.
     type: bool
     default: true
+  allow_part:
+    description: Whether some of the databases of a set may be exchanged without the others, which are then of another moment.
+    type: bool
+    default: false
+  end_sessions:
+    description:
+      - Whether the sessions of others in databases that are exchanged are ended. If not, such a session is refused, before the
+        backup is loaded and again when the databases are closed; then all is as it was.
+    type: bool
+    default: false
   jobs:
     description: How many connections C(pg_restore) uses for one database. Encrypted dumps are restored with one.
     type: int
@@ -211,6 +230,8 @@ plan:
         host: db.example.com
         port: 5432
         system_identifier: "7423423423423423423"
+        source_system_identifier: "7423423423423423423"
+        backup_of: this server
         server_version: "18.6"
         database: customer_db
         before: customer_db_before_20310402t080311z
@@ -223,6 +244,17 @@ plan:
     verify: full
     unfinished_swap: false
     remove: []
+    end_sessions: false
+    numbers:
+      - name: order_number_sequence
+        database: customer
+        current: SELECT last_sequence FROM order_number_sequence WHERE sequence_date = current_date
+        sources:
+          - {database: order, query: SELECT max(number) FROM orders}
+        statement: UPDATE order_number_sequence SET last_sequence = %(value)s WHERE sequence_date = current_date
+        max_lift: 100000
+        at_least: null
+        highest_before: known
 plan_digest:
   description: sha256 of RV(plan) as canonical JSON.
   type: str
@@ -259,6 +291,50 @@ sessions_ended:
   type: int
   returned: success
   sample: 12
+numbers:
+  description:
+    - What became of each number of O(numbers); none in check mode. C(before) is the highest number that was given out as far as the
+      databases tell that were exchanged, C(not_read) has those that could not be asked, and why.
+    - C(current) is the number that was restored, C(needed) what it must be at least, and C(after) what it was lifted to.
+  type: list
+  elements: dict
+  returned: success
+  sample:
+    - name: order_number_sequence
+      database: customer
+      current: 12
+      needed: 41
+      after: 41
+      action: lift
+      before: 41
+      not_read: []
+verdict:
+  description: The worst of RV(checks).
+  type: str
+  returned: with O(state=replaced) and O(state=undone), not in check mode
+  sample: pass
+checks:
+  description:
+    - For each database C(replaced.<name>) or C(undone.<name>), whether it is in its place.
+    - For each number C(numbers.<name>), unverified where the highest that was given out is not known.
+  type: list
+  elements: dict
+  returned: with O(state=replaced) and O(state=undone), not in check mode
+  sample:
+    - id: numbers.order_number_sequence
+      title: No order_number_sequence is given out twice
+      status: pass
+      observed: "lifted from 12 to 41; highest number before: known"
+      expected: at least the highest number that was given out before
+      hint: ""
+      runbook: ""
+      duration_ms: null
+findings:
+  description: Always empty.
+  type: list
+  elements: dict
+  returned: with O(state=replaced) and O(state=undone), not in check mode
+  sample: []
 settled:
   description: What was put back of a swap that was killed.
   type: list

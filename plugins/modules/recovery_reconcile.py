@@ -16,8 +16,10 @@ description:
     another database. The next number would be given out a second time.
   - Reads the highest number from every source first, and refuses when one cannot be read. Then lifts what is too low, never
     lowers anything, and reads it again.
-  - Run it after a restore, before traffic is opened.
+  - M(sre.runbooks.pg_restore) does this itself while it exchanges databases, when nobody can take another number. This module is
+    for databases that were restored by other means, before traffic is opened.
 extends_documentation_fragment:
+  - sre.runbooks.numbers
   - sre.runbooks.postgresql
   - sre.runbooks.databases
   - sre.runbooks.databases.concurrency
@@ -37,51 +39,6 @@ attributes:
     description: When run twice in a row outside check mode, with the same arguments, the second run indicates no change.
     support: full
 options:
-  numbers:
-    description: The numbers, 1 to 50.
-    type: list
-    elements: dict
-    required: true
-    suboptions:
-      name:
-        description: Name of the number, each its own.
-        type: str
-        required: true
-      database:
-        description: Name of the item of O(databases) that holds it.
-        type: str
-        required: true
-      current:
-        description: Query that gives the number as it stands.
-        type: str
-        required: true
-      sources:
-        description: Where numbers that were given out stand; the highest of all counts.
-        type: list
-        elements: dict
-        required: true
-        suboptions:
-          database:
-            description: Name of the item of O(databases) that is asked.
-            type: str
-            required: true
-          query:
-            description: Query that gives the highest number there, or null where there is none.
-            type: str
-            required: true
-      statement:
-        description: Statement that sets the number to C(%(value)s). A percent sign for itself is written twice.
-        type: str
-        required: true
-      max_lift:
-        description: Refuse to lift by more than that, because then the highest number may be no real one.
-        type: int
-        default: 100000
-  at_least:
-    description:
-      - For names of O(numbers) a number that is known from elsewhere, such as that of the databases before they were replaced.
-    type: dict
-    default: {}
   timeout:
     description: Seconds that the whole task may take.
     type: float
