@@ -322,7 +322,7 @@ def test_what_was_applied_of_a_manifest_before_it_failed_is_told(
 
 def test_restart_once_for_a_token(well: None, playbooks: Playbooks) -> None:
     before, ran, others = spec(), pods("case-service"), pods(*OTHERS)
-    token = ("-e", "hafnium_restart_token=job-4711")
+    token = ("-e", "hafnium_restart_id=job-4711")
     planned = playbooks.run("hafnium.restart", *ONE, *token, "--check")
     assert (planned.code, spec(), pods("case-service")) == (0, before, ran), planned.output
     done = playbooks.run("hafnium.restart", *ONE, *token)
@@ -436,6 +436,17 @@ def test_an_alert_leads_to_its_procedure(alert: str, procedure: str, well: None,
     assert judged["checks"]
     assert "vault-service" not in json.dumps(judged["checks"])
     assert "PagerDuty" in run.output
+
+
+def test_an_alert_proposes_to_scale_and_the_procedure_itself_does(well: None, playbooks: Playbooks) -> None:
+    slow = ("-e", "hafnium_latency_ms=0", "-e", "hafnium_latency_scale_at_least=3", "-e", "hafnium_scale_hpa=adapt")
+    run = playbooks.run(
+        "alert", *ONE, *slow, "-e", "alert=HighLatencyP99", "-e", "alert_labels={'app': 'case-service'}"
+    )
+    assert "fail" in checks(run, "hafnium.latency").values(), run.output
+    assert (run.changed(), deployment()["spec"]["replicas"]) == (0, 2), run.output
+    playbooks.run("hafnium.latency", *ONE, *slow)
+    assert deployment()["spec"]["replicas"] == 3
 
 
 def test_an_alert_of_another_runbook_is_refused(kubernetes_lab: None, playbooks: Playbooks) -> None:
