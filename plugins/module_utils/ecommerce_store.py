@@ -86,6 +86,11 @@ def _targets(params: Mapping[str, Any]) -> dict[str, Database]:
         raise InputError(f"parts is empty: nothing would be looked at. Name some of {', '.join(PARTS)}")
     if params["window_seconds"] <= params["settle_seconds"]:
         raise InputError("window_seconds must be longer than settle_seconds: no event would be looked at")
+    if SESSIONS in params["parts"] and params["sample_seconds"] >= params["timeout"]:
+        raise InputError(
+            f"sample_seconds is {params['sample_seconds']:g}, and timeout {params['timeout']:g}: no time would be left for "
+            "the second sample. Raise timeout."
+        )
     targets = {database.name: database for database in databases.of(params)}
     strange = sorted(set(targets) - {CUSTOMER, ORDER})
     if strange:

@@ -73,7 +73,7 @@ options:
     type: float
     default: 43200.0
   sample_seconds:
-    description: Time between the two samples of C(sessions.<name>).
+    description: Time between the two samples of C(sessions.<name>), less than O(timeout).
     type: float
     default: 10.0
   timeout:

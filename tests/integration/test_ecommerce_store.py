@@ -283,6 +283,7 @@ def gone(shop: Shop) -> None:
         ({"max_rows": 0}, "max_rows is 0"),
         ({"expired_seconds": -1}, "expired_seconds is -1"),
         ({"window_seconds": 60, "settle_seconds": 60}, "longer than settle_seconds"),
+        ({"parts": ["sessions"], "sample_seconds": 60, "timeout": 60.0}, "no time would be left"),
         ({"databases": [{"name": "shop"}]}, "databases names shop"),
         ({"databases": [{"name": ORDER}]}, "does not name customer_db"),
     ],
