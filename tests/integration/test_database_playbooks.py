@@ -25,6 +25,7 @@ import pytest
 from lab.layout import paths, ports
 from tests.support import writers
 from tests.support.playbooks import Playbooks, Run, lab_command
+from tests.support.ssh_keys import People
 
 pytestmark = pytest.mark.lab
 
@@ -311,21 +312,100 @@ def test_repair_once_and_again(case_schema: None, release: Path, playbooks: Play
     assert everything() == settled
 
 
-def test_repair_without_the_approval_that_is_asked_for_does_nothing(
-    case_schema: None, release: Path, playbooks: Playbooks, tmp_path: Path
-) -> None:
+class GatedRepair:
+    """A repair in an inventory that asks for the signatures of two people, ada and bob."""
+
+    def __init__(self, playbooks: Playbooks, release: Path, folder: Path) -> None:
+        self._playbooks, self.people, self.request = playbooks, People(folder), folder / "request.json"
+        for name in ("ada", "bob"):
+            self.people.person(name)
+        variables = {
+            "hafnium_flyway_repair_approval": True,
+            "approval_inventory": "lab",
+            "approval_allowed_signers_file": str(self.people.allowed),
+            **json.loads(of_case(release)[1]),
+        }
+        self._inventory = folder / "inventory.yml"
+        self._inventory.write_text(json.dumps({"all": {"children": {"hafnium": {"hosts": {HAFNIUM: variables}}}}}))
+
+    def run(self, *arguments: str, **extra: Any) -> Run:
+        given = ("-i", str(self._inventory), *ONE, *arguments, "-e", json.dumps(extra))
+        return self._playbooks.run("hafnium.flyway_repair", *given)
+
+    def plan(self) -> Run:
+        asked = {
+            "approval_requested_by": "carol",
+            "approval_reason": "V2 failed half-way",
+            "approval_write_request": True,
+        }
+        return self.run("--check", **asked, approval_request_path=str(self.request))
+
+    def act(self, *names: str) -> Run:
+        text = self.request.read_text()
+        return self.run(approval_request=text, approval_signatures=[self.people.sign(name, text) for name in names])
+
+
+@pytest.fixture
+def gated(playbooks: Playbooks, release: Path, tmp_path: Path) -> GatedRepair:
+    folder = tmp_path / "people"
+    folder.mkdir()
+    return GatedRepair(playbooks, release, folder)
+
+
+def test_repair_is_done_once_when_two_people_have_signed_it(case_schema: None, gated: GatedRepair) -> None:
     failed_row()
     before = everything()
-    inventory = tmp_path / "inventory.yml"
-    inventory.write_text("all: {children: {hafnium: {hosts: {hafnium-lab: {hafnium_flyway_repair_approval: true}}}}}\n")
-    asked = ("-i", str(inventory), *ONE, *of_case(release))
-    run = playbooks.run("hafnium.flyway_repair", *asked)
-    assert run.code == 2, run.output
-    assert "approv" in run.output
-    told = playbooks.run("hafnium.flyway_repair", *asked, "-e", "hafnium_flyway_repair_approval=false")
-    assert told.code == 2
-    assert "must not be given as extra variables" in told.output
-    assert everything() == before
+    planned = gated.plan()
+    assert gated.request.exists(), planned.output
+    (line,) = json.loads(gated.request.read_text())["plan_summary"]
+    assert "delete the failed row 2 (V2__note.sql" in line
+    for names in ([], ["ada"], ["ada", "ada"]):
+        refused = gated.act(*names) if names else gated.run()
+        assert refused.code == 2, refused.output
+        assert everything() == before, names
+
+    done = gated.act("ada", "bob")
+    assert done.code == 0, done.output
+    assert done.judgement("hafnium.flyway_repair", HAFNIUM)["verdict"] == "pass"
+    assert rows("hafnium", "SELECT count(*) FROM cases.flyway_schema_history WHERE NOT success") == [(0,)]
+    settled = everything()
+    again = gated.run()
+    assert (again.code, again.changed()) == (0, 0), again.output  # there is nothing to approve any more
+    assert everything() == settled
+
+    failed_row()
+    failed_again = everything()
+    replayed = gated.act("ada", "bob")
+    assert replayed.code == 2, replayed.output
+    assert "has this been done already" in " ".join(replayed.output.split())
+    assert everything() == failed_again
+
+
+def test_a_repair_that_is_to_be_approved_takes_nothing_else_by_an_extra_variable(
+    case_schema: None, gated: GatedRepair, tmp_path: Path
+) -> None:
+    failed_row()
+    before, trace = everything(), tmp_path / "was-run"
+    planned = gated.plan()
+    assert gated.request.exists(), planned.output
+    other: dict[str, Any] = {"kind": "command", "executable": "/bin/touch", "arguments": [str(trace)]}
+    for slipped in (
+        {"hafnium_flyway_repair_approval": False},
+        {"hafnium_flyway_tool": other},
+        {"hafnium_flyway_open": ["hafnium_flyway_open", "hafnium_flyway_tool"], "hafnium_flyway_tool": other},
+        {"hafnium_repair_plan": {"plan": {"repair": {}}}},
+        {"hafnium_database_host": "127.0.0.2"},
+        {"ansible_become": True, "ansible_become_exe": str(trace)},
+        {"lab_migrations": str(tmp_path)},
+    ):
+        text = gated.request.read_text()
+        signatures = [gated.people.sign(name, text) for name in ("ada", "bob")]
+        run = gated.run(**slipped, approval_request=text, approval_signatures=signatures)
+        assert run.code == 2, run.output
+        assert next(iter(slipped)) in run.output
+        assert "must not be given as extra variables" in " ".join(run.output.split())
+        assert everything() == before
+        assert not trace.exists()
 
 
 def test_a_changed_migration_of_a_release_is_red_and_a_new_one_is_told(
