@@ -60,7 +60,7 @@ def judge(
             continue
         if name in steps and not (_ran(result) and result.get("failed")):
             continue
-        new_rows, new_findings = _rows_of(name, result)
+        new_rows, new_findings = _rows_of(name, _failed_items(result) if name in steps else result)
         new_rows = [row for row in new_rows if not _said_before(row, rows)]
         renamed = _rename_twins(name, new_rows, {row["id"] for row in rows})
         rows += new_rows
@@ -92,6 +92,15 @@ def _said_before(row: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
 
 def _ran(result: Any) -> bool:
     return isinstance(result, Mapping) and not result.get("skipped")
+
+
+def _failed_items(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of an action in a loop what failed; the others hold no checks, and did what they should."""
+    items = result.get("results")
+    failed = (
+        [item for item in items if isinstance(item, Mapping) and item.get("failed")] if isinstance(items, list) else []
+    )
+    return {**result, "results": failed} if failed else result
 
 
 def _rows_of(name: str, result: Any) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:

@@ -178,6 +178,8 @@ def test_a_service_that_is_a_superuser_is_told_of() -> None:
     (hint,) = superuser_hints(steps)
     assert hint.startswith("shop: 2 idle sessions stay, since app is a superuser")
     assert superuser_hints(steps_of("shop", [backend(superuser=True)], wish(include_superusers=True))) == []
+    (meant,) = steps_of("shop", [backend(superuser=True)], wish(exclude_users=["app"]))
+    assert meant.reason == "exclude_users"  # kept on purpose, not left because nobody may end it
 
 
 def test_cures_that_are_in_place_are_not_told() -> None:

@@ -66,6 +66,18 @@ def test_a_step_counts_only_when_it_failed() -> None:
     assert "exit code 3" in failed.checks[0]["observed"]
 
 
+def test_of_a_step_in_a_loop_only_what_failed_counts() -> None:
+    items = [{"changed": True}, {"skipped": True}, {"failed": True, "msg": "its autoscaler sets 4"}]
+    judged = verdict.judge(
+        {"a": GOOD, "scale": {"failed": True, "msg": "one or more items failed", "results": items}},
+        [],
+        TODAY,
+        steps=frozenset({"scale"}),
+    )
+    assert [(row["id"], row["status"]) for row in judged.checks] == [("scale", "unverified"), ("health", "pass")]
+    assert "its autoscaler sets 4" in judged.checks[0]["observed"]
+
+
 def test_ids_are_made_unique_and_evidence_follows() -> None:
     second = result(check("health", "fail"), findings=[{"cause": "dead", "confidence": "seen", "evidence": ["health"]}])
     judged = judge({"before": GOOD, "after": second})
