@@ -61,6 +61,19 @@ def test_a_damaged_set_is_refused_before_the_server_is_asked(capsys: Capture, tm
     )
 
 
+def test_programs_that_cannot_read_the_archive(capsys: Capture, tmp_path: Path) -> None:
+    """pg_dump 17 and newer write what pg_restore 16 does not read; 17 reads what 18 wrote."""
+    folder = backup_folder.write(tmp_path, "shop", NOW)
+    program = tmp_path / "pg_restore"
+    for version, told in (("16.4", True), ("17.2", False)):
+        program.write_text(f"#!/bin/sh\n[ $1 = --version ] && echo 'pg_restore (PostgreSQL) {version}'\n")
+        program.chmod(0o755)
+        given = {"directory": str(tmp_path), "backup": folder.name, "bin_dir": str(tmp_path), **CLOSED}
+        result = run_module(pg_restore, capsys, True, **given)
+        assert result["failed"] is True
+        assert ("install the client programs of PostgreSQL 18 or newer" in result["msg"]) is told, result["msg"]
+
+
 def test_without_its_library(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(libraries._missing, "psycopg2-binary", ImportError("No module"))
     result = run_module(pg_restore, capsys, directory=str(tmp_path), **CLOSED)
