@@ -13,6 +13,7 @@ from lab.faults import (
     kafka,
     kubernetes,
     ledger,
+    shop_rows,
 )
 from lab.faults.model import Fault
 
@@ -28,6 +29,7 @@ FAULTS: dict[str, Fault] = {
         kubernetes,
         database_sessions,
         database_rows,
+        shop_rows,
         flyway,
     )
     for fault in group.FAULTS

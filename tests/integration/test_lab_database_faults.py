@@ -13,7 +13,7 @@ import pytest
 from lab import databases, ecommerce, lifecycle, postgres
 from lab.faultbook import prove_healthy
 from lab.faults import FAULTS as ALL_FAULTS
-from lab.faults import database_sessions, flyway
+from lab.faults import database_sessions, flyway, shop_rows
 from lab.faults.database_sessions import held, rows
 from lab.flyway_oracle import Oracle
 from lab.layout import address, paths
@@ -124,6 +124,40 @@ def _(_oracle: Oracle) -> None:
 def _(_oracle: Oracle) -> None:
     (line,) = ecommerce.trouble(paths())
     assert "was given already" in line
+
+
+def events(fault: str, status: str) -> int:
+    """Rows of a fault in the outbox that have this status and are too old for it."""
+    query = (
+        "SELECT count(*) FROM order_created_outbox WHERE aggregate_id = %s AND status = %s "
+        "AND created_at < now() AT TIME ZONE 'UTC' - interval '1 min'"
+    )
+    ((count,),) = rows(query, [shop_rows.mark(fault), status], database="customer_db")
+    return int(count)
+
+
+@sees("ecommerce-outbox-stuck")
+def _(_oracle: Oracle) -> None:
+    assert events("ecommerce-outbox-stuck", "PENDING") == shop_rows.STUCK
+
+
+@sees("ecommerce-outbox-failed")
+def _(_oracle: Oracle) -> None:
+    assert events("ecommerce-outbox-failed", "FAILED") == shop_rows.GIVEN_UP
+    assert rows("SELECT count(*) FROM order_created_outbox WHERE status = 'PENDING'", database="customer_db") == [(0,)]
+
+
+@sees("ecommerce-order-lost")
+def _(_oracle: Oracle) -> None:
+    assert events("ecommerce-order-lost", "PUBLISHED") == 1
+    number = shop_rows.number("ecommerce-order-lost", 1)
+    assert rows("SELECT count(*) FROM orders WHERE order_number = %s", [number], database="order_db") == [(0,)]
+
+
+@sees("ecommerce-idempotency-expired")
+def _(_oracle: Oracle) -> None:
+    query = "SELECT count(*) FROM checkout_idempotency WHERE expires_at < now() AT TIME ZONE 'UTC' - interval '12 h'"
+    assert rows(query, database="customer_db") == [(shop_rows.ANSWERS,)]
 
 
 @sees("ecommerce-migration-mutated")

@@ -11,6 +11,7 @@ from tests.truth.rows import Row
 INFO, CONNECTIVITY, CONNECTIONS = "hafnium.flyway_info", "hafnium.db_connectivity", "hafnium.db_connections"
 IDLE = "hafnium.db_idle_kill"
 SCHEMA, DEGRADATION, VERIFY = "ecommerce.schema_change_check", "ecommerce.database_degradation", "ecommerce.verify"
+OUTBOX, ANSWERS, PRUNE = "ecommerce.outbox", "ecommerce.idempotency", "ecommerce.idempotency_prune"
 SHORT = ("-e", "{'hafnium_idle_seconds': 0.2, 'hafnium_idle_floor_seconds': 0}")
 EMPTY = ("-e", "{'hafnium_flyway_defaults': {'locations': 'filesystem:/nonexistent/{name}'}}")
 
@@ -26,6 +27,61 @@ ROWS = (
     row("cause", "healthy, nothing idle for an hour", IDLE, "pass"),
     row("cause", "healthy, migrations unchanged", SCHEMA, "pass"),
     row("cause", "healthy, both databases", DEGRADATION, "pass", checks={"failover": "pass", "query_review": "pass"}),
+    row("cause", "healthy, every event has its order", OUTBOX, "pass"),
+    row("cause", "healthy, no answer expired", ANSWERS, "pass"),
+    row("cause", "healthy, nothing to prune", PRUNE, "pass"),
+    row(
+        "cause",
+        "events wait in the outbox, fewer than the alert asks for",
+        OUTBOX,
+        "fail",
+        "ecommerce-outbox-stuck",
+        cause="publisher_stopped",
+        checks={"outbox.pending": "pass", "outbox.age": "fail"},
+    ),
+    row(
+        "false green",
+        "events were given up: the alert on those that wait is green",
+        OUTBOX,
+        "fail",
+        "ecommerce-outbox-failed",
+        cause="outbox_failed",
+        checks={"outbox.pending": "pass", "outbox.age": "pass", "outbox.failed": "fail"},
+    ),
+    row(
+        "false green",
+        "an event was published, and its order was lost",
+        OUTBOX,
+        "fail",
+        "ecommerce-order-lost",
+        cause="orders_lost",
+        checks={"outbox.failed": "pass", "outbox.booked": "fail"},
+    ),
+    row(
+        "false green",
+        "published events, and nobody to ask for their orders",
+        OUTBOX,
+        "fail",
+        checks={"outbox.failed": "pass", "outbox.booked": "unverified"},
+        arguments=("-e", "ecommerce_order_database_url=jdbc:postgresql://127.0.0.1:9/order_db"),
+    ),
+    row(
+        "false green",
+        "answers expired and were never pruned: the runbook's query fails on a column that does not exist",
+        ANSWERS,
+        "fail",
+        "ecommerce-idempotency-expired",
+        cause="idempotency_not_pruned",
+        checks={"idempotency.entries": "pass", "idempotency.expired": "fail"},
+    ),
+    row(
+        "false green",
+        "pruning without a folder for the copy",
+        PRUNE,
+        "unverified",
+        "ecommerce-idempotency-expired",
+        arguments=("-e", "ecommerce_idempotency_audit_directory="),
+    ),
     row(
         "cause",
         "one of two databases does not answer",
