@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from typing import Any
 import psycopg2
 import pytest
 
+from ansible_collections.sre.runbooks.plugins.module_utils.backup_set import iso, new_id, seconds_of
 from ansible_collections.sre.runbooks.plugins.modules import pg_backup
 from lab import postgres as lab_postgres
 from lab.layout import paths, ports
@@ -85,7 +87,7 @@ def without_markers(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def backup(folder: Path, name: str, capsys: Capture, **more: Any) -> Path:
-    """A backup of a system's databases in the set of its deployment; the folder of it."""
+    """A backup of a system's databases in the set of its deployment, and an earlier one; the folder of the newest."""
     items = [
         {
             "name": database,
@@ -102,7 +104,19 @@ def backup(folder: Path, name: str, capsys: Capture, **more: Any) -> Path:
     }
     made = run_module(pg_backup, capsys, databases=items, directory=str(folder), set=f"{name}-lab", **given, **more)
     assert not made.get("failed"), made
-    return Path(made["backup"]["folder"])
+    newest = Path(made["backup"]["folder"])
+    earlier(newest)
+    return newest
+
+
+def earlier(made: Path, seconds: int = 600) -> None:
+    """The same backup as if it had been made some time before, so that backups have a distance."""
+    manifest = json.loads((made / "manifest.json").read_text())
+    began, ended = (seconds_of(manifest[name]) - seconds for name in ("started_at", "finished_at"))
+    manifest |= {"id": new_id(manifest["set"], began), "started_at": iso(began), "finished_at": iso(ended)}
+    copy = made.with_name(manifest["id"])
+    shutil.copytree(made, copy)
+    (copy / "manifest.json").write_text(json.dumps(manifest))
 
 
 @pytest.fixture
@@ -117,6 +131,7 @@ class Drill:
 
     def __init__(self, playbooks: Playbooks, backups: Path, folder: Path) -> None:
         self.playbooks, self.backups, self.history = playbooks, backups, folder / "drills"
+        self.history.mkdir()
 
     def arguments(self, host: str = SHOP) -> tuple[str, ...]:
         own = {"recovery_directory": str(self.backups), "recovery_history_directory": str(self.history)}
@@ -150,7 +165,7 @@ def test_check_mode_touches_nothing(drill: Drill, capsys: Capture) -> None:
     run = drill.run("--check")
     assert run.code == 0, run.output
     assert everything() == before
-    assert (drill.history.exists(), sorted(str(path) for path in drill.backups.rglob("*"))) == (False, files)
+    assert (list(drill.history.iterdir()), sorted(str(path) for path in drill.backups.rglob("*"))) == ([], files)
     assert statuses(run, "dr_drill.plan")["backup_whole.ecommerce-lab"] == "pass"
 
 
@@ -171,9 +186,15 @@ def test_drill_twice_without_a_target_and_once_with_one(drill: Drill, capsys: Ca
     records = drill.records()
     assert [record["verdict"] for record in records] == ["unverified", "unverified", "pass"]
     assert all(record["rto_seconds"] > 0 and record["rpo_seconds"] > 0 and record["cleaned_up"] for record in records)
-    assert records[0]["rpo_seconds"] < records[1]["rpo_seconds"] < records[2]["rpo_seconds"]
-    late = drill.run(*TARGETS, "-e", "recovery_rpo_target_seconds=0.001")
-    assert statuses(late)["rpo.ecommerce"] == "fail"
+    lost = [record["rpo_measured_seconds"] for record in records]
+    assert lost == sorted(lost)
+    assert all(record["rpo_worst_gap_seconds"] >= 600 for record in records)
+    assert all(record["rpo_seconds"] >= record["rpo_worst_gap_seconds"] for record in records)
+    daily = drill.run(*TARGETS, "-e", "recovery_rpo_target_seconds=60", "-e", "recovery_max_age_hours=0.0001")
+    assert statuses(daily)["rpo.ecommerce"] == "fail"  # two backups lie ten minutes apart
+    old = drill.run(*TARGETS, "-e", "recovery_max_age_hours=0.0001")
+    assert (old.code != 0, drill.records()[-1]["rpo_outcome"]) == (True, "pass")
+    assert drill.records()[-1]["verdict"] == old.judgement("dr_drill", SHOP)["verdict"] == "fail"
 
 
 @pytest.mark.parametrize("name", ["hafnium", "backoffice"])
@@ -266,11 +287,66 @@ def test_a_wrong_key_is_red(drill: Drill, capsys: Capture, tmp_path: Path) -> No
 def test_one_database_of_the_set(drill: Drill, capsys: Capture) -> None:
     backup(drill.backups, "ecommerce", capsys)
     run = drill.run(*TARGETS, "-e", "component=order_db")
-    assert run.code == 0, run.output
+    assert run.code != 0
+    found = statuses(run)
+    assert {name for name, status in found.items() if status != "pass"} == {"rto.ecommerce", "rpo.ecommerce"}
+    assert "only a part was recovered, without customer_db" in observed(run, "rto.ecommerce")
+    (record,) = drill.records()
+    assert (record["verdict"], record["rto_outcome"], record["rpo_outcome"]) == ("unverified", "measured", "measured")
+    assert record["left_out"][0] == "customer_db"
+    assert len(record["left_out"]) > 1  # queries that compare both databases
     assert not any("customer_db" in check for check in statuses(run) if not check.startswith("backup_"))
     unknown = drill.run(*TARGETS, "-e", "component=nothing")
     assert unknown.code != 0
     assert "ecommerce has no database nothing; name one of these" in unknown.output
+
+
+def scratch() -> dict[str, str]:
+    """The scratch databases of the shop's drills, with their comments."""
+    found = {str(name): str(comment) for name, _oid, comment in databases() if comment}
+    return {name: comment for name, comment in found.items() if name.startswith("drill_ecommerce_lab_")}
+
+
+def test_a_target_that_is_no_number_is_refused_before_the_drill(drill: Drill, capsys: Capture) -> None:
+    backup(drill.backups, "ecommerce", capsys)
+    before = everything()
+    run = drill.run("-e", "recovery_rto_target_seconds=4h", "-e", "recovery_rpo_target_seconds=3600")
+    assert run.code != 0
+    assert "recovery_rto_target_seconds is 4h" in " ".join(run.output.split())
+    assert everything() == before
+    assert list(drill.history.iterdir()) == []
+
+
+def test_a_record_is_kept_though_nobody_can_judge_it(drill: Drill) -> None:
+    run = drill.run("-e", "recovery_backup_window_days=0", host="durion-lab")
+    assert run.code != 0
+    assert "backup_window_days is 0" in run.output
+    (record,) = drill.records("durion-lab")
+    assert (record["verdict"], record["rto_seconds"], record["rto_outcome"]) == ("unverified", None, "unverified")
+
+
+def test_a_slow_system_does_not_lengthen_the_recovery_of_another(drill: Drill, capsys: Capture, tmp_path: Path) -> None:
+    """The restore of hafnium waits until the record of the shop is there: with all hosts in step neither would end well."""
+    for name in ("ecommerce", "hafnium"):
+        backup(drill.backups, name, capsys)
+    slow = tmp_path / "bin"
+    slow.mkdir()
+    program = slow / "pg_restore"
+    program.write_text(
+        "#!/bin/sh\n"
+        'if [ "$1" != --version ]; then\n'
+        f"  n=0; while [ ! -e {drill.history}/{SHOP}.jsonl ]; do n=$((n + 1)); [ $n -gt 900 ] && exit 9; sleep 0.1; done\n"
+        "fi\n"
+        f'exec {lab_postgres.wheel_bin()}/pg_restore "$@"\n'
+    )
+    program.chmod(0o755)
+    inventory = tmp_path / "slow.yml"
+    hosts = {"hafnium-lab": {"recovery_bin_directory": str(slow)}}
+    inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
+    run = drill.run(*TARGETS, "-i", str(inventory), host=f"{SHOP},hafnium-lab")
+    assert run.code == 0, run.output
+    for host in (SHOP, "hafnium-lab"):
+        assert [record["verdict"] for record in drill.records(host)] == ["pass"]
 
 
 def test_a_killed_drill_is_cleaned_up_by_the_next(
@@ -298,8 +374,18 @@ def test_a_killed_drill_is_cleaned_up_by_the_next(
         os.killpg(process.pid, signal.SIGKILL)
         process.wait(SECONDS)
     try:
-        left = [name for name, _oid, comment in databases() if name.startswith("drill_ecommerce_lab_") and comment]
+        left = scratch()
         assert left
+        for name, comment in left.items():  # killed while it verified, for all that a later run can see
+            rows("postgres", f"COMMENT ON DATABASE {name} IS '{comment.replace(': restoring ', ': ready ')}'")
+        early = drill.run(*TARGETS)
+        assert early.code != 0
+        assert "may still verify it" in " ".join(early.output.split())
+        assert scratch().keys() == left.keys()
+        run_id = next(iter(left.values())).split()[2]
+        assert drill.run("--check", "-e", f"recovery_dead_run={run_id}").code == 0
+        for name, comment in left.items():  # killed while it restored
+            rows("postgres", f"COMMENT ON DATABASE {name} IS '{comment.replace(': ready ', ': restoring ')}'")
         again = drill.run(*TARGETS)
         assert again.code == 0, again.output
         names = [name for name, _oid, _comment in databases()]
@@ -356,7 +442,8 @@ def test_history_by_http(drill: Drill, capsys: Capture) -> None:
         thread.join()
     away = drill.run(*TARGETS, "-e", json.dumps(there))
     assert away.code != 0
-    assert statuses(away)["recovery_history_result"] == "unverified"
+    assert statuses(away)["recovery_place_result"] == "unverified"  # before anything was restored
+    assert statuses(away)["recovery_verify_result"] == "unverified"
 
 
 @pytest.fixture
@@ -416,6 +503,13 @@ class Restore:
         return self.run(procedure, "-e", json.dumps(given))
 
 
+def somebody_in(database: str) -> closing[Any]:
+    """An application's session."""
+    user, secret = OWNERS[database]
+    given = {"host": "127.0.0.1", "port": ports()["postgresql"], "dbname": database}
+    return closing(psycopg2.connect(**given, user=user, password=paths().secret(secret)))
+
+
 def sequence() -> list[tuple[Any, ...]]:
     return rows("customer_db", "SELECT last_sequence FROM order_number_sequence ORDER BY sequence_date DESC LIMIT 1")
 
@@ -435,15 +529,7 @@ def test_restore_behind_approval_and_back(drill: Drill, people: Path, capsys: Ca
         refused = restore.act(*names)
         assert refused.code != 0, names
         assert statuses(refused, "dr_restore")["recovery_verify_result"] == "unverified"
-    with closing(
-        psycopg2.connect(
-            host="127.0.0.1",
-            port=ports()["postgresql"],
-            dbname="order_db",
-            user="order_user",
-            password=paths().secret("order_db_password"),
-        )
-    ):
+    with somebody_in("order_db"):
         busy = restore.act("ada", "bob")
         assert "sessions are connected that are not to be ended: 1 to order_db" in " ".join(busy.output.split())
         assert restore.run("dr_restore", "--check").code != 0  # nobody has signed; but it is planned all the same
@@ -470,9 +556,16 @@ def test_restore_behind_approval_and_back(drill: Drill, people: Path, capsys: Ca
     assert databases() == after
 
     named = ("-e", f"recovery_backup={made.name}")
-    restore.plan("dr_restore_undo", *named)
+    with somebody_in("customer_db"):
+        planned = restore.plan("dr_restore_undo", *named)
+        assert restore.request.exists(), planned.output
+        busy = restore.act("ada", "bob", procedure="dr_restore_undo")
+        assert "not to be ended: 1 to customer_db" in " ".join(busy.output.split())
+        assert databases() == after
+    rows("customer_db", number, first + 9)  # given out since the restore
     undone = restore.act("ada", "bob", procedure="dr_restore_undo")
     try:
+        assert sequence() == [(first + 9,)]
         assert undone.code == 0, undone.output
         oids = {name: oid for name, oid, _comment in databases()}
         old = {name: oid for name, oid, _comment in before["databases"]}
@@ -494,3 +587,31 @@ def test_a_plan_that_changed_is_refused(drill: Drill, people: Path, capsys: Capt
     assert refused.code != 0
     assert "does not fit this run" in " ".join(refused.output.split())
     assert databases() == before
+
+
+def test_a_lost_database_is_made_and_its_numbers_are_in_doubt(drill: Drill, people: Path, capsys: Capture) -> None:
+    """customer_db is gone, and with it which order numbers it gave out: unless somebody says so, the run does not pass."""
+    restore = Restore(drill, people)
+    backup(drill.backups, "ecommerce", capsys)
+    rows("postgres", "ALTER DATABASE customer_db RENAME TO customer_db_away")
+    try:
+        known = json.dumps({"recovery_at_least": {"order_number_sequence": 4711}})
+        restore.plan("dr_restore", "-e", known)
+        assert "customer_db cannot be asked; at least 4711, as was said" in restore.request.read_text()
+        planned = restore.plan()
+        assert "not known, customer_db cannot be asked" in restore.request.read_text(), planned.output
+        done = restore.act("ada", "bob")
+        assert done.code != 0
+        found = statuses(done, "dr_restore")
+        assert {name for name, status in found.items() if status != "pass"} == {"numbers.order_number_sequence"}
+        assert found["replaced.customer_db"] == "pass"
+        assert "To bring it back" not in done.output
+    finally:
+        rows("postgres", "DROP DATABASE IF EXISTS customer_db WITH (FORCE)")
+        rows("postgres", "ALTER DATABASE customer_db_away RENAME TO customer_db")
+        for name, _oid, comment in databases():
+            if "_before_" in name and str(comment).startswith("sre.runbooks before"):
+                rows("postgres", "DROP DATABASE order_db WITH (FORCE)")
+                rows("postgres", f'ALTER DATABASE "{name}" RENAME TO order_db')
+                rows("postgres", "ALTER DATABASE order_db ALLOW_CONNECTIONS true")
+                rows("postgres", "COMMENT ON DATABASE order_db IS NULL")
