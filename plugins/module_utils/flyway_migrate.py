@@ -25,6 +25,7 @@ from .flyway_tool import Answer
 from .operation import Context
 from .redact import observed
 
+BACK_UP = "run the backup first, as sre.runbooks.hafnium.backup does"
 AFTER_SECONDS = 20.0  # kept of the total time, to look at the history after the tool
 LEAST_TOOL_SECONDS = 5.0
 PROGRESS_SECONDS = 5.0
@@ -152,12 +153,12 @@ def _backup(wanted: Mapping[str, Any], history: History, database: Database, con
     context.progress(f"{database.name}: looking for {name}")
     found = backup_catalog.newest_good(wanted["directory"], wanted["set"], now, wanted["verify"])
     if found is None:
-        raise RefusedError(f"{name} is asked for, and there is no good one: run the backup first", refusal="backup")
+        raise RefusedError(f"{name} is asked for, and there is no good one: {BACK_UP}", refusal="backup")
     age = found.age_seconds(now) or 0.0
     if age > wanted["max_age_hours"] * 3600:
         raise RefusedError(
             f"{name} is asked for that is at most {wanted['max_age_hours']:g} hours old, the newest good one, {found.id}, "
-            f"is {age / 3600:.1f} hours old: run the backup first",
+            f"is {age / 3600:.1f} hours old: {BACK_UP}",
             refusal="backup",
         )
     searched = wanted["database"] or history.database

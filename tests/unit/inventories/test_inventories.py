@@ -27,7 +27,7 @@ def text_of(folder: Path) -> str:
 
 @cache
 def known_to_roles() -> set[str]:
-    return words(text_of(ROOT / "roles"))
+    return words(text_of(ROOT / "roles") + text_of(ROOT / "playbooks"))
 
 
 @pytest.fixture
