@@ -111,7 +111,7 @@ def covers(certificate: Certificate, name: str) -> bool:
     """Whether the certificate is for a host name or address, as TLS clients see it: by its SANs, never by its CN."""
     listed = []
     for own in certificate.names:
-        kind = "IP Address" if _is_address(own) else "DNS"
+        kind = "IP Address" if is_address(own) else "DNS"
         listed.append((kind, own))
     try:
         match_hostname({"subjectAltName": tuple(listed)}, name.rstrip("."))
@@ -220,7 +220,8 @@ def _signature(found: Any) -> str:
     return str(algorithm.name) if algorithm else "none of its own"
 
 
-def _is_address(name: str) -> bool:
+def is_address(name: str) -> bool:
+    """Whether it is an IP address, and no host name."""
     try:
         ipaddress.ip_address(name)
     except ValueError:

@@ -10,7 +10,6 @@ to read what is wrong. No byte of an application is sent in either.
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
 import time
@@ -20,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import http_problems, http_transport
+from .certificate_parse import is_address
 from .errors import InputError
 from .http_problems import Problem
 from .http_tls import Tls
@@ -116,7 +116,7 @@ class Reader:
                 if asked.starttls:
                     _ask_postgresql(plain, end)
                 plain.settimeout(_left(end))
-                name = None if _is_address(asked.server_name) else asked.server_name
+                name = None if is_address(asked.server_name) else asked.server_name
                 with context.wrap_socket(plain, server_hostname=name, suppress_ragged_eofs=False) as secure:
                     sent, whole = _sent(secure)
                     return Shown(sent, whole, version=secure.version() or "")
@@ -174,11 +174,3 @@ def _sent(secure: ssl.SSLSocket) -> tuple[list[bytes], bool]:
 def _der(certificate: Any) -> bytes:
     encoded: bytes = ssl.PEM_cert_to_DER_cert(certificate.public_bytes())
     return encoded
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True

@@ -23,7 +23,6 @@ from .argspec import ArgumentSpec
 from .checks import Check
 from .errors import InputError
 from .http_client import Answer
-from .http_problems import NOTHING_OBSERVED
 from .instances_pods import Pod, Pods
 from .instances_proxy import through_proxy
 from .kubernetes_client import Cluster
@@ -255,11 +254,6 @@ class Instances:
             timeout_seconds=seconds or self._request_seconds,
             max_body_bytes=self._max_body_bytes,
         )
-
-
-def observed_nothing(answer: Answer) -> bool:
-    """Whether an answer tells nothing of the instance: it was not reached for a reason that lies elsewhere."""
-    return answer.problem is not None and answer.problem.kind in NOTHING_OBSERVED
 
 
 def _say_once(resolved: Sequence[Resolved]) -> None:

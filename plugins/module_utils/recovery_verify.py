@@ -11,7 +11,6 @@ Then the whole content is compared. Sessions cannot write.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import decimal
 import json
 from collections.abc import Mapping
@@ -21,7 +20,7 @@ from typing import Any
 
 from . import checks, databases, pg_fingerprint, pg_marker
 from .argspec import ArgumentSpec
-from .backup_set import MANIFEST_BYTES, Manifest
+from .backup_set import MANIFEST_BYTES, Manifest, iso
 from .checks import FAIL, PASS, UNVERIFIED, Check, status_of
 from .databases import Database
 from .errors import DeadlineError, InputError
@@ -127,7 +126,7 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
         for database, seen in zip(wanted, found, strict=True)
         if isinstance(seen, Seen)
     ]
-    return {**result, "verified_at": _iso(max(asked)) if result["verdict"] == PASS else None, "markers": markers}
+    return {**result, "verified_at": iso(max(asked)) if result["verdict"] == PASS else None, "markers": markers}
 
 
 def matches(found: Any, expected: Any) -> bool:
@@ -350,7 +349,3 @@ def compared(how: str, mine: list[Any], other: list[Any]) -> tuple[bool, str, st
 def _shown(value: Any) -> Any:
     safe = json_safe(value)
     return observed(safe, 500) if isinstance(safe, str) else safe
-
-
-def _iso(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat(timespec="milliseconds")
