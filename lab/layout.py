@@ -142,6 +142,11 @@ class Paths:
         return self.root / "backups"
 
     @property
+    def drills(self) -> Path:
+        """Records of recovery drills."""
+        return self.root / "drills"
+
+    @property
     def tools(self) -> Path:
         """Folders of programs that playbooks run."""
         return self.root / "tools"
@@ -211,7 +216,7 @@ class Paths:
                 self.tools,
             ):
                 folder.mkdir(parents=True, exist_ok=True)
-            for folder in (self.secrets, self.env, self.kubernetes, self.etcd, self.backups):
+            for folder in (self.secrets, self.env, self.kubernetes, self.etcd, self.backups, self.drills):
                 folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise LabError(

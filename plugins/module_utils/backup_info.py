@@ -18,7 +18,7 @@ from .errors import DeadlineError, InputError
 from .operation import Context
 from .postgres import PostgresError
 
-MOST_LISTED = 100
+MOST_LISTED = 1000
 HOUR = 3600.0
 DAY = 24 * HOUR
 

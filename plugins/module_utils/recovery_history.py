@@ -29,6 +29,7 @@ SPEC = http_client.SPEC.merge(
             "system": {"type": "str", "required": True},
             "record": {"type": "dict"},
             "directory": {"type": "path"},
+            "may_be_lost": {"type": "bool", "default": False},
             "url": {"type": "str"},
             "shown_records_count": {"type": "int", "default": 20},
         },
@@ -50,7 +51,8 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
         if not str(record.get("id") or "").strip():
             raise InputError("record has no id: it is what keeps a drill from being written twice", option="record")
     if params["directory"]:
-        return _run(FileStore(params["directory"], system, context.deadline), record, params, context)
+        store = FileStore(params["directory"], system, context.deadline, params["may_be_lost"])
+        return _run(store, record, params, context)
     settings = http_client.settings(params)
     headers = http_auth.authorization(params, context.clock)
     with http_client.Client(settings, context) as client:

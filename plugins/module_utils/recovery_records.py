@@ -47,7 +47,10 @@ class Records:
 
 
 def trend(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """How many drills there were and passed, when one last passed, and how each number developed (None without one)."""
+    """How many drills there were and passed, when one last passed, and how each number developed (None without one).
+
+    A drill of a part of the system is counted, and its numbers are left out: they are of something else.
+    """
     passed = [record for record in records if record.get("verdict") == "pass"]
     failures = 0
     for record in reversed(records):
@@ -59,7 +62,10 @@ def trend(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "passed": len(passed),
         "last_passed_at": passed[-1].get("verified_at") if passed else None,
         "not_passed_in_a_row": failures,
-        **{name: _development([record.get(name) for record in records]) for name in NUMBERS},
+        **{
+            name: _development([record.get(name) for record in records if not record.get("left_out")])
+            for name in NUMBERS
+        },
     }
 
 

@@ -14,19 +14,41 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from .clock import Deadline
-from .errors import RunbookError, UnreachableError
+from .errors import InputError, RunbookError, UnreachableError
 from .http_client import Answer, Client, Request, shown_url
 
 LOCK_PAUSE_SECONDS = 0.1
 MOST_BYTES = 64 * 1024 * 1024
+ROOT = Path("/")
+CONTAINER_SIGNS = (Path("/.dockerenv"), Path("/run/.containerenv"))
+
+
+def in_container() -> bool:
+    """Whether this process runs in a container, as Docker, Podman and Kubernetes let it know."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ or any(sign.exists() for sign in CONTAINER_SIGNS)
 
 
 class FileStore:
-    """<directory>/<system>.jsonl. A lock beside it keeps two drills from writing at once."""
+    """<directory>/<system>.jsonl. A lock beside it keeps two drills from writing at once.
 
-    def __init__(self, directory: str, system: str, deadline: Deadline) -> None:
+    The folder has to be there, and must not be lost with the container that this runs in, unless ``may_be_lost``.
+    """
+
+    def __init__(self, directory: str, system: str, deadline: Deadline, may_be_lost: bool) -> None:
         self._deadline = deadline
         self._folder = Path(directory)
+        if not self._folder.is_dir():
+            raise InputError(
+                f"{directory} is no folder: is the volume for the records of drills mounted here? In an execution environment of "
+                "AWX it has to be mounted into the container. Make the folder if it is new",
+                option="directory",
+            )
+        if in_container() and not may_be_lost and self._folder.stat().st_dev == ROOT.stat().st_dev:
+            raise InputError(
+                f"{directory} lies on the root file system of a container and is lost with it: mount a volume there, or keep the "
+                "records at a url",
+                option="directory",
+            )
         self._path = self._folder / f"{system}.jsonl"
         self.location = str(self._path)
 
@@ -37,7 +59,6 @@ class FileStore:
             yield
             return
         with _file_errors(self.location):
-            self._folder.mkdir(parents=True, exist_ok=True)
             lock = os.open(self._folder / f".{self._path.name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             self._lock(lock)
@@ -118,6 +139,9 @@ class HttpStore:
     def write(self, text: str) -> None:
         answer = self._send("PUT", text.encode())
         if answer.status == 412:
+            # A PUT that was stored and not answered is sent again, and then no longer meets its own condition.
+            if self.read() == text:
+                return
             raise RunbookError(f"the history at {self.location} was changed by somebody else meanwhile: run it again")
         if answer.status is None or not 200 <= answer.status < 300 or answer.problem:
             raise UnreachableError(

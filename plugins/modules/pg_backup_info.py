@@ -127,7 +127,7 @@ newest:
   type: dict
   returned: always
 sets:
-  description: The sets, the newest first, at most 100.
+  description: The sets, the newest first, at most 1,000.
   type: list
   elements: dict
   returned: always
@@ -150,7 +150,7 @@ total:
   returned: always
   sample: 17
 leftovers:
-  description: Folders of runs that are under way or were killed, at most 100.
+  description: Folders of runs that are under way or were killed, at most 1,000.
   type: list
   elements: str
   returned: always

@@ -43,12 +43,18 @@ options:
   record:
     description:
       - The record to add, with an C(id) of its own. The trend reads C(verdict), C(verified_at), C(rto_seconds) and
-        C(rpo_seconds).
+        C(rpo_seconds); of a record with C(left_out) that is not empty it takes no numbers, since only a part was recovered.
       - Without it the history is only read.
     type: dict
   directory:
-    description: Folder for the file of the history; it is made when it is missing. Choose one that outlives the runner.
+    description:
+      - Folder for the file of the history. It has to be there, so that a volume that is not mounted is noticed.
+      - One on the root file system of a container is refused, since it is lost with the container.
     type: path
+  may_be_lost:
+    description: Whether O(directory) may lie on the root file system of a container all the same, such as in a test.
+    type: bool
+    default: false
   url:
     description: Address of the document with the history.
     type: str

@@ -17,7 +17,10 @@ description:
   - C(rpo.<system>) is the time between the newest marker that was written before the fault and the newest marker that was
     found in the restored database, of the database that lost most. It is never the age of the backup, because a backup
     can hold less than its time says.
-  - Without a target a number is measured, which is no pass. Without a marker the loss is not known.
+  - A drill just after a backup loses little, and a fault just before the next one would lose all between them. So the loss
+    is the longest time between two whole O(backups) where that is more. Without two of them a loss within its target is
+    measured, which is no pass.
+  - Without a target a number is measured, which is no pass either. Without a marker the loss is not known.
   - Contacts nothing.
 extends_documentation_fragment:
   - sre.runbooks.attributes
@@ -51,6 +54,23 @@ options:
   rpo_target_seconds:
     description: Longest time whose data may be lost.
     type: float
+  backups:
+    description:
+      - RV(sre.runbooks.pg_backup_info#module:sets) of the set. Those that are whole and not dated in the future count, from
+        the moment one was begun to the moment the next one was whole.
+    type: list
+    elements: dict
+    default: []
+  backup_window_days:
+    description: How far back O(backups) are looked at, up to 366 days. The time before the oldest one in it counts as well.
+    type: float
+    default: 7.0
+  left_out:
+    description:
+      - Databases and queries that this recovery left out. Numbers of a part of the system are measured and no pass.
+    type: list
+    elements: str
+    default: []
   backup_made_for_this:
     description:
       - Whether the backup was made just before, for this drill. Its loss says nothing of a fault at another moment, so that
@@ -77,6 +97,7 @@ EXAMPLES = r"""
     verified_at: "{{ drill_verify.verified_at | default('', true) }}"
     markers_before: "{{ drill_marker.markers }}"
     markers_restored: "{{ drill_verify.markers }}"
+    backups: "{{ drill_backup_info.sets }}"
     rto_target_seconds: 14400
     rpo_target_seconds: 3600
 
@@ -113,15 +134,23 @@ system:
 rto:
   description:
     - C(seconds) that it took, V(null) when that is not known, C(target_seconds), and C(why) where there is more to say.
-    - C(outcome) is V(pass), V(fail), V(measured) (no target to judge it by) or V(unverified).
+    - C(outcome) is V(pass), V(fail), V(measured) (not judged, see C(why)) or V(unverified).
   type: dict
   returned: always
   sample: {seconds: 83.2, target_seconds: 14400.0, outcome: pass, why: ""}
 rpo:
-  description: The same for the seconds whose data were lost.
+  description:
+    - The same for the seconds whose data were lost, of which C(seconds) is the larger of C(measured_seconds), what this
+      recovery lost, and C(worst_gap_seconds), what a fault between two O(backups) would have lost.
   type: dict
   returned: always
-  sample: {seconds: 912.4, target_seconds: 3600.0, outcome: pass, why: ""}
+  sample:
+    seconds: 1805.2
+    target_seconds: 3600.0
+    outcome: pass
+    why: ""
+    measured_seconds: 912.4
+    worst_gap_seconds: 1805.2
 """
 
 from ansible_collections.sre.runbooks.plugins.module_utils import operation, recovery_objectives

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils import pg_fingerprint, pg_marker, postgres
+from ansible_collections.sre.runbooks.plugins.module_utils import pg_fingerprint, pg_marker, postgres, recovery_storage
 from ansible_collections.sre.runbooks.plugins.module_utils.backup_set import Manifest, Saved
 from ansible_collections.sre.runbooks.plugins.module_utils.clock import Clock, Deadline
 from ansible_collections.sre.runbooks.plugins.modules import pg_marker as pg_marker_module
@@ -247,9 +247,13 @@ RECORD = {"id": "drill-1", "verdict": "pass", "verified_at": "2031-04-02T08:04:3
 
 def test_history_in_a_folder(tmp_path: Path, capsys: Capture) -> None:
     folder = tmp_path / "drills"
-    given = {"system": "shop", "directory": str(folder)}
+    given = {"system": "shop", "directory": str(folder), "may_be_lost": True}
+    for more in ({}, {"record": RECORD}):  # a volume that is not mounted is noticed before the drill as well
+        missing = run_module(recovery_history, capsys, **more, **given)
+        assert "is no folder: is the volume for the records of drills mounted here?" in missing["msg"]
+    folder.mkdir()
     planned = run_module(recovery_history, capsys, True, record=RECORD, **given)
-    assert (planned["changed"], planned["trend"]["runs"], folder.exists()) == (True, 1, False)
+    assert (planned["changed"], planned["trend"]["runs"], list(folder.iterdir())) == (True, 1, [])
 
     first = run_module(recovery_history, capsys, record=RECORD, **given)
     assert (first["changed"], first["location"]) == (True, str(folder / "shop.jsonl"))
@@ -268,6 +272,30 @@ def test_history_in_a_folder(tmp_path: Path, capsys: Capture) -> None:
     ] == []
     documented = {line.rstrip(":") for line in recovery_history.RETURN.splitlines() if line and line[0].isalpha()}
     assert documented == set(second) - {"changed", "invocation"}
+
+
+def test_a_history_that_is_lost_with_its_container_is_refused(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"system": "shop", "directory": str(tmp_path)}
+    monkeypatch.setattr(recovery_storage, "ROOT", tmp_path)  # of one file system with the folder
+    monkeypatch.setattr(recovery_storage, "CONTAINER_SIGNS", ())
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    assert run_module(recovery_history, capsys, **given)["trend"]["runs"] == 0
+    sign = tmp_path / "dockerenv"
+    sign.write_text("")
+    for name, value in (("KUBERNETES_SERVICE_HOST", "10.0.0.1"), ("", "")):
+        if name:
+            monkeypatch.setenv(name, value)
+        else:
+            monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+            monkeypatch.setattr(recovery_storage, "CONTAINER_SIGNS", (sign,))
+        for more in ({}, {"record": RECORD}):
+            refused = run_module(recovery_history, capsys, **more, **given)
+            assert "on the root file system of a container and is lost with it" in refused["msg"]
+    assert run_module(recovery_history, capsys, may_be_lost=True, record=RECORD, **given)["changed"]
+    monkeypatch.setattr(recovery_storage, "ROOT", Path("/proc"))  # another file system: a volume
+    assert run_module(recovery_history, capsys, **given)["trend"]["runs"] == 1
 
 
 def test_history_that_cannot_be_written_fails(tmp_path: Path, capsys: Capture) -> None:
@@ -340,6 +368,36 @@ def test_history_behind_a_url(shelf: tuple[str, type[Shelf]], capsys: Capture) -
     assert run_module(recovery_history, capsys, **given)["changed"] is False
 
 
+def test_a_record_that_was_stored_without_an_answer_is_kept(
+    shelf: tuple[str, type[Shelf]], capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway says 502 though the server stored it; the second PUT does not meet its condition any more."""
+    url, handler = shelf
+    answer, answered = handler._answer, []
+
+    def lost(self: Shelf, status: int, body: bytes = b"") -> None:
+        answered.append((self.command, status))
+        answer(self, 502 if status == 201 else status, body)
+
+    monkeypatch.setattr(handler, "_answer", lost)
+    done = run_module(recovery_history, capsys, record=RECORD, system="shop", url=url, use_proxy=False)
+    assert done.get("changed") is True, done
+    assert [entry for entry in answered if entry[0] == "PUT"] == [("PUT", 201), ("PUT", 412)]
+    handler.kept["/shop.jsonl"] += b'{"id":"of somebody else"}\n'
+    monkeypatch.setattr(handler, "_answer", answer)
+    put = handler.do_PUT
+
+    def late(self: Shelf) -> None:
+        handler.kept["/shop.jsonl"] += b'{"id":"meanwhile"}\n'
+        put(self)
+
+    monkeypatch.setattr(handler, "do_PUT", late)
+    refused = run_module(
+        recovery_history, capsys, record={**RECORD, "id": "drill-2"}, system="shop", url=url, use_proxy=False
+    )
+    assert "changed by somebody else meanwhile" in refused["msg"]
+
+
 def test_a_history_that_cannot_be_read_is_not_overwritten(shelf: tuple[str, type[Shelf]], capsys: Capture) -> None:
     url, handler = shelf
     handler.kept["/shop.jsonl"] = b'{"id":"old"}\n'
@@ -360,7 +418,8 @@ def test_a_history_that_cannot_be_read_is_not_overwritten(shelf: tuple[str, type
     ],
 )
 def test_bad_arguments_of_the_history(given: dict[str, Any], words: str, tmp_path: Path, capsys: Capture) -> None:
-    result = run_module(recovery_history, capsys, **{"system": "shop", "directory": str(tmp_path), **given})
+    place = {"directory": str(tmp_path), "may_be_lost": True}
+    result = run_module(recovery_history, capsys, **{"system": "shop", **place, **given})
     assert result["failed"] is True
     assert words in result["msg"]
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.sre.runbooks.plugins.module_utils import argspec, operation, recovery_objectives
+from ansible_collections.sre.runbooks.plugins.module_utils.clock import Clock
 from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputError
 
 START = datetime.datetime(2031, 4, 2, 8, 0, tzinfo=datetime.UTC)
@@ -60,8 +61,83 @@ def test_rto(started: Any, verified: Any, target: Any, outcome: str, seconds: An
     ],
 )
 def test_rpo(before: Any, restored: Any, target: Any, outcome: str, seconds: Any) -> None:
-    found = recovery_objectives.rpo(before, restored, target)
+    found = recovery_objectives.rpo(before, restored, target, gap_seconds=0.0)
     assert (found.outcome, found.seconds) == (outcome, seconds)
+    assert found.measured_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("lost", "gap", "outcome", "seconds"),
+    [
+        (900, 1800.0, "pass", 1800),
+        (900, 86_400.0, "fail", 86_400),  # daily backups, and a drill a quarter of an hour after one
+        (7200, 1800.0, "fail", 7200),  # the newest backup is late
+        (900, None, "measured", 900),  # one backup tells nothing of the next
+        (7200, None, "fail", 7200),
+    ],
+)
+def test_a_fault_at_a_worse_moment_counts(lost: float, gap: float | None, outcome: str, seconds: float) -> None:
+    found = recovery_objectives.rpo([marker(lost, 9)], [marker(0, 5)], HOUR, gap)
+    assert (found.outcome, found.seconds) == (outcome, seconds)
+    assert (found.measured_seconds, found.worst_gap_seconds) == (lost, gap)
+
+
+def backup(hours: float, **more: Any) -> dict[str, Any]:
+    """A set as pg_backup_info tells of it, begun so many hours before START; it took a minute."""
+    began = at(-hours * HOUR)
+    done = began + datetime.timedelta(minutes=1)
+    return {"started_at": began.isoformat(), "finished_at": done.isoformat(), "problems": [], "future": False, **more}
+
+
+@pytest.mark.parametrize(
+    ("sets", "hours"),
+    [
+        ([], None),
+        ([backup(1)], None),
+        ([backup(1), backup(2), backup(5)], 3),
+        ([backup(5), backup(1), backup(2)], 3),  # in any order
+        ([backup(1), backup(3, problems=["cut"]), backup(5)], 4),  # a broken one fills no gap
+        ([backup(1), backup(-30, future=True), backup(5)], 4),
+        ([backup(1), backup(24 * 30)], 24 * 30 - 1),  # the next one after a month without any
+        ([backup(1), backup(2), backup(24 * 10), backup(24 * 20)], 24 * 10 - 2),  # what was before the window is past
+        ([backup(24 * 10), backup(24 * 20)], None),
+        ([backup(1), {"id": "lost its manifest", "problems": ["no manifest"], "started_at": None}], None),
+    ],
+)
+def test_how_far_backups_lie_apart(sets: list[dict[str, Any]], hours: float | None) -> None:
+    found = recovery_objectives.worst_gap(sets, 7 * 24 * HOUR, START.timestamp())
+    assert found == (None if hours is None else hours * HOUR + 60)
+
+
+def test_a_part_of_the_system_proves_nothing_of_the_whole() -> None:
+    given = {
+        "started_at": at(0).isoformat(),
+        "verified_at": at(80).isoformat(),
+        "markers_before": [marker(900, 9)],
+        "markers_restored": [marker(0, 5)],
+        "backups": [backup(hours) for hours in (0.5, 1)],
+        "rto_target_seconds": HOUR,
+        "rpo_target_seconds": HOUR,
+        "backup_window_days": 366.0,
+    }
+    clock = Clock()
+    clock.now = START.timestamp  # type: ignore[method-assign]
+    params = {name: option.get("default") for name, option in recovery_objectives.SPEC.options.items()}
+    whole = recovery_objectives.run({**params, "system": "shop", **given}, operation.Context(clock=clock))
+    assert whole["verdict"] == "pass", whole
+    left_out = ["customer_db", "paid_orders_have_a_payment"]
+    part = recovery_objectives.run(
+        {**params, "system": "shop", **given, "left_out": left_out}, operation.Context(clock=clock)
+    )
+    assert part["verdict"] == "unverified"
+    for check in part["checks"]:
+        assert check["observed"].startswith("measured: ")
+        assert "without customer_db, paid_orders_have_a_payment" in check["observed"]
+    late = recovery_objectives.run(
+        {**params, "system": "shop", **given, "left_out": left_out, "rto_target_seconds": 1.0},
+        operation.Context(clock=clock),
+    )
+    assert late["verdict"] == "fail"
 
 
 def test_of_a_pair_the_one_that_lost_more_counts() -> None:
@@ -72,7 +148,7 @@ def test_of_a_pair_the_one_that_lost_more_counts() -> None:
 
 
 def test_a_backup_made_for_the_drill_proves_no_rpo() -> None:
-    found = recovery_objectives.rpo([marker(2, 9)], [marker(1, 8)], HOUR, backup_made_for_this=True)
+    found = recovery_objectives.rpo([marker(2, 9)], [marker(1, 8)], HOUR, 1.0, backup_made_for_this=True)
     assert (found.outcome, found.seconds) == ("measured", 1)
     late = recovery_objectives.rpo([marker(7200, 9)], [marker(1, 8)], HOUR, backup_made_for_this=True)
     assert late.outcome == "fail"
@@ -90,12 +166,17 @@ def test_checks_bear_the_systems_name() -> None:
         verified_at=at(80.5).isoformat(),
         markers_before=[marker(900, 9)],
         markers_restored=[marker(0, 5)],
+        backups=[backup(0.5), backup(1)],
         rto_target_seconds=4 * HOUR,
         rpo_target_seconds=HOUR,
     )
     assert result["verdict"] == "pass"
     said = {check["id"]: (check["observed"], check["expected"]) for check in result["checks"]}
-    assert said == {"rto.shop": ("80.5 s", "at most 4 h"), "rpo.shop": ("15 min", "at most 1 h")}
+    lost = "31 min (this drill lost 15 min; a fault before a next backup was whole would have lost up to 31 min)"
+    assert said == {"rto.shop": ("80.5 s", "at most 4 h"), "rpo.shop": (lost, "at most 1 h")}
+    hints = {check["id"]: check["hint"] for check in result["checks"]}
+    assert "time to decide" in hints["rto.shop"]
+    assert "markers of this drill" in hints["rpo.shop"]
 
 
 def test_measured_is_no_pass_and_says_so() -> None:
@@ -123,6 +204,8 @@ def test_what_cannot_be_restored_fails_and_says_why() -> None:
     ("given", "words"),
     [
         ({"system": " "}, "system is empty"),
+        ({"backup_window_days": 0.0}, "backup_window_days is 0"),
+        ({"backups": [{"started_at": "noon", "finished_at": "noon"}]}, "started_at is 'noon'"),
         ({"rto_target_seconds": -1.0}, "rto_target_seconds is -1"),
         ({"rpo_target_seconds": float("nan")}, "rpo_target_seconds is nan"),
         ({"started_at": "yesterday"}, "started_at is 'yesterday'"),
