@@ -196,7 +196,10 @@ def _act(plan: Plan, seen: list[Seen], targets: list[Database], params: dict[str
         everything = pg_sessions.of_database(pg_sessions.read(session), session.database)
         by_name[database.name].after = pg_sessions.states(everything)
 
-    answers = databases.each(concerned, params, context, end) if concerned else []
+    try:
+        answers = databases.each(concerned, params, context, end) if concerned else []
+    except RunbookError as error:  # what became of the sessions stands in their steps
+        return [error.message]
     return [
         f"{database.name}: {answer.message}"
         for database, answer in zip(concerned, answers, strict=True)

@@ -64,6 +64,17 @@ def test_a_server_that_lets_in_and_then_is_silent(
     assert (caught.value.kind, caught.value.observed_fault) == ("timeout", True)
 
 
+def test_what_is_said_after_the_end_is_told_in_one_line_too(throwaway: Throwaway) -> None:
+    with postgres.session(target(throwaway), SESSION, soon()) as session:
+        throwaway.run(f"SELECT pg_terminate_backend({session.value('SELECT pg_backend_pid()')})")
+        for _ in range(2):
+            with pytest.raises(postgres.PostgresError, match="connection was lost") as caught:
+                session.value("SELECT 1")
+            assert caught.value.kind == "lost"
+            with pytest.raises(postgres.PostgresError):
+                session.limit(9)
+
+
 def test_the_time_of_the_task_bounds_a_statement_too(throwaway: Throwaway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "GRACE_SECONDS", 0.2)
     with (
