@@ -157,12 +157,13 @@ def _present(target: Target, backup_id: str, where: str) -> Action:
 
 def _replaced(target: Target, backup_id: str, where: str) -> Action:
     if target.state is None and target.before_state is None:
-        away = [state for state in target.server.marked() if state.name.startswith(f"{target.name}_before_")]
-        if away and away[0].mark:
-            raise RefusedError(
-                f"database {where} is not there; {away[0].name} is what a killed restore renamed away: run with "
-                f"drill_id {away[0].mark.run} and backup {away[0].mark.backup}, which puts it back first"
-            )
+        for away in target.server.marked():
+            mark = away.mark
+            if mark and mark.kind == "before" and away.name == backup_marks.derived(target.name, "before", mark.run):
+                raise RefusedError(
+                    f"database {where} is not there; {away.name} is what a restore renamed away: where that was killed, run "
+                    f"with drill_id {mark.run} and backup {mark.backup}, which puts it back first; else rename or drop it"
+                )
         return "create"
     if target.state is not None and target.state.template:
         raise RefusedError(f"database {where} is a template: it is not replaced")

@@ -18,6 +18,8 @@ description:
   - To replace databases, they are restored beside first. Then all sessions of the old ones are ended and each pair of names
     is swapped, all of the set or none; the old ones stay as C(<database>_before_<id>), closed to connections. A database that is
     not there is made, with the others at the same moment. One that was closed to connections stays so.
+  - From version 17 on C(pg_restore) cannot fill databases of servers of version 16 and older by itself. There it writes a script,
+    which C(psql) of the same folder runs, and O(jobs) has no effect.
   - Every database that this module makes bears a comment that begins with C(sre.runbooks). A database without it is never
     dropped. Runs that were killed are recognised by it, and by a lock that ended with them; the next run cleans up.
   - RV(plan_digest) changes when the backup, the target or the state of the target changes, so that what was looked at in
@@ -167,7 +169,9 @@ options:
     type: float
     default: 0.0
   timeout:
-    description: Seconds that the whole task may take. Programs that still run then are ended.
+    description:
+      - Seconds that the whole task may take. Programs that still run then are ended.
+      - Databases do not begin to change places when fewer than 60 are left.
     type: float
     default: 3600.0
 seealso:

@@ -498,6 +498,18 @@ def test_a_swap_that_makes_a_lost_database_and_is_killed(
     assert len(shop.names()) == 3
 
 
+def test_what_a_restore_renamed_away_is_no_lost_database(shop: Scene) -> None:
+    """Also where the name is so long that the derived one is cut."""
+    long = "order_db_" + "x" * 50
+    databases = [{"name": "customer"}, {"name": "order", "into": long}]
+    shop.backup()
+    shop.sql("postgres", f"CREATE DATABASE {long}")
+    shop.restore("replaced", databases=databases, drill_id="one")
+    shop.sql("postgres", f"DROP DATABASE {long}")
+    with pytest.raises(RefusedError, match=r"is what a restore renamed away: .*drill_id one"):
+        shop.restore("replaced", databases=databases, drill_id="two")
+
+
 def test_hidden_sessions_are_not_none(shop: Scene) -> None:
     """An owner who may not see the sessions of others: they count, and are no surprise after the load."""
     shop.sql("postgres", "CREATE ROLE keeper LOGIN CREATEDB PASSWORD 'keeper-of-shops'", "CREATE ROLE stranger")

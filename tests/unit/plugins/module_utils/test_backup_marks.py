@@ -14,7 +14,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputEr
 ID = "shop-20310402T080311Z"
 
 
-@given(st.sampled_from(["drill", "restore", "restored", "before", "undone"]), st.text(max_size=200))
+@given(st.sampled_from(["drill", "restore", "restored", "before", "undone", "back"]), st.text(max_size=200))
 def test_a_mark_reads_what_it_wrote(kind: backup_marks.Kind, rest: str) -> None:
     mark = backup_marks.new(kind, "april", ID, 1_900_000_000.0, backup_marks.RESTORING, rest)
     assert backup_marks.of(mark.text()) == mark
@@ -36,6 +36,19 @@ def test_a_mark_reads_what_it_wrote(kind: backup_marks.Kind, rest: str) -> None:
 )
 def test_the_comments_of_others(comment: str | None) -> None:
     assert backup_marks.of(comment) is None
+
+
+@given(st.text(max_size=200).filter(lambda text: backup_marks.of(text) is None))
+def test_a_database_that_was_put_back_is_what_it_was_before(words: str) -> None:
+    """Its comment differs each time, does not grow, and lets neither its owners' words nor an older mark be lost."""
+    restored = backup_marks.new("restored", "march", ID, 1_900_000_000.0, rest=words).text()
+    for old in (words, restored):
+        once = backup_marks.back(old, "april", ID, 1_900_000_001.0).text()
+        twice = backup_marks.back(once, "april", ID, 1_900_000_002.0).text()
+        assert len({old, once, twice}) == 3
+        assert len(twice) == len(once)
+        assert backup_marks.standing(twice) == backup_marks.of(old)
+        assert backup_marks.words(twice) == words
 
 
 def test_a_mark_without_a_time_has_no_age() -> None:
