@@ -7,8 +7,10 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from http import HTTPStatus
@@ -97,6 +99,8 @@ class HttpService(ThreadingHTTPServer):
 
     def __init__(self, port: int, routes: Mapping[str, Handler], address: str = BIND_ADDRESS) -> None:
         self.routes = dict(sorted(routes.items(), key=lambda route: -len(route[0])))
+        self._answering = 0
+        self._answered = threading.Condition()
         super().__init__((address, port), _Connection)
 
     def server_bind(self) -> None:
@@ -109,6 +113,23 @@ class HttpService(ThreadingHTTPServer):
             if request.path.startswith(prefix):
                 return _guarded(handler, request)
         return html_reply(404, "No context found for request")
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """A request counts from when it was read until its reply is on its way."""
+        with self._answered:
+            self._answering += 1
+        try:
+            yield
+        finally:
+            with self._answered:
+                self._answering -= 1
+                self._answered.notify_all()
+
+    def drain(self, seconds: float) -> None:
+        """Wait until no request is being answered."""
+        with self._answered:
+            self._answered.wait_for(lambda: not self._answering, seconds)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         """A client that went away is no event; anything else is one."""
@@ -136,6 +157,11 @@ class _Connection(BaseHTTPRequestHandler):
     server: HttpService
 
     def handle_request(self) -> None:
+        with self.server.answering():
+            self._answer()
+            self.wfile.flush()
+
+    def _answer(self) -> None:
         body = self._body()
         path, _, raw_query = self.path.partition("?")
         if not _LEGAL_TARGET.fullmatch(self.path):

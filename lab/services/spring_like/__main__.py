@@ -54,12 +54,6 @@ class Service:
         self.meters.request(request.method, uri, reply.status, exception, time.monotonic() - begun)
         return reply
 
-    def drain(self, seconds: float) -> None:
-        """Wait until no request is being answered."""
-        deadline = time.monotonic() + seconds
-        while self.meters.active > 0 and time.monotonic() < deadline:
-            time.sleep(0.02)
-
     def _route(self, request: Request) -> tuple[Reply, str, str]:
         if request.path == actuator.PREFIX or request.path.startswith(f"{actuator.PREFIX}/"):
             return *self._actuator.answer(request), "none"
@@ -131,7 +125,7 @@ def _serve(server: HttpService, service: Service, options: Settings, begun: floa
     console.info(SHUTDOWN, "Commencing graceful shutdown. Waiting for active requests to complete")
     server.shutdown()
     server.server_close()
-    service.drain(_DRAIN_SECONDS)
+    server.drain(_DRAIN_SECONDS)
     console.info(SHUTDOWN, "Graceful shutdown complete")
     process.end()
 
