@@ -225,6 +225,7 @@ def test_an_approval_holds_for_its_parameters_only(scene: Scene) -> None:
         {"state_now": "Zmlyc3Q="},
         {"inventory_dir": "/inventories/production"},
         {"inventory_hostname": "prod-us"},
+        {"verdict_accepted": [{"check": "approval", "reason": "r", "owner": "o", "until": "2099-12-31"}]},
         {"approval_open": ["approval_open", "found"], "found": {"content": "Zmlyc3Q="}},
         {"for_choosing": ["for_choosing", "found"], "found": {"content": "Zmlyc3Q="}},
     ],
