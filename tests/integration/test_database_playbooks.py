@@ -19,11 +19,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
-import psycopg2
 import pytest
 
-from lab.layout import paths, ports
+from lab.layout import paths
 from tests.support import writers
+from tests.support.lab_databases import connect, content, everything, rows
 from tests.support.playbooks import Playbooks, Run, lab_command
 from tests.support.ssh_keys import People
 
@@ -40,44 +40,6 @@ READING = [
     ("ecommerce.schema_change_check", ECOMMERCE),
     ("ecommerce.database_degradation", ECOMMERCE),
 ]
-
-
-def connect(database: str, user: str = "postgres", application: str = "test", secret: str = "") -> Any:
-    """A connection of a client; in autocommit."""
-    connection = psycopg2.connect(
-        host="127.0.0.1",
-        port=ports()["postgresql"],
-        dbname=database,
-        user=user,
-        password=paths().secret(secret or "postgres_password"),
-        application_name=application,
-    )
-    connection.autocommit = True
-    return connection
-
-
-def rows(database: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    with closing(connect(database)) as connection, connection.cursor() as cursor:
-        cursor.execute(statement, values or None)
-        return list(cursor.fetchall())
-
-
-def content(database: str) -> dict[str, str]:
-    """A digest of the rows of each table, which any write changes: a row's place and version are part of it."""
-    tables = rows(
-        database,
-        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)'",
-    )
-    return {
-        table: str(
-            rows(database, f"SELECT count(*), md5(string_agg(ctid::text || xmin::text || t::text, '')) FROM {table} t")
-        )
-        for (table,) in tables
-    }
-
-
-def everything() -> dict[str, dict[str, str]]:
-    return {database: content(database) for database in DATABASES}
 
 
 def files(folder: Path) -> dict[str, str]:

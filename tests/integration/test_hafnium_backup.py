@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.layout import paths
-from tests.support.lab_databases import everything, rows
+from tests.support.lab_databases import everything, rows, without_markers
 from tests.support.playbooks import Playbooks
 
 pytestmark = pytest.mark.lab
@@ -29,12 +29,6 @@ def backups(quiet_databases: None, tmp_path: Path) -> Path:
 def made(backups: Path) -> list[Path]:
     """The backups of the set, which has the deployment's name."""
     return sorted(path.parent for path in backups.glob(f"{HOST}/*/manifest.json"))
-
-
-def without_markers(found: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """A backup writes a marker, and nothing else."""
-    marker = "sre_runbooks.recovery_marker"
-    return {name: {table: seen for table, seen in tables.items() if table != marker} for name, tables in found.items()}
 
 
 def test_backup_twice_and_in_check_mode(backups: Path, playbooks: Playbooks) -> None:

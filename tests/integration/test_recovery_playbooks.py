@@ -24,6 +24,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils.backup_set import iso
 from ansible_collections.sre.runbooks.plugins.modules import pg_backup
 from lab import postgres as lab_postgres
 from lab.layout import paths, ports
+from tests.support.lab_databases import content, rows, without_markers
 from tests.support.playbooks import LAB_INVENTORY, Playbooks, Run
 from tests.unit.plugins.module_runner import run_module
 
@@ -42,32 +43,6 @@ SECONDS = 60
 Capture = pytest.CaptureFixture[str]
 
 
-def rows(database: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    with closing(
-        psycopg2.connect(
-            host="127.0.0.1",
-            port=ports()["postgresql"],
-            dbname=database,
-            user="postgres",
-            password=paths().secret("postgres_password"),
-        )
-    ) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement, values or None)
-            return list(cursor.fetchall()) if cursor.description else []
-
-
-def content(database: str) -> dict[str, str]:
-    """A digest of each table; a row's place and version are part of it, so that any write shows."""
-    tables = rows(
-        database,
-        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname !~ '^(pg_|information_schema)'",
-    )
-    digest = "SELECT count(*), md5(string_agg(ctid::text || xmin::text || t::text, '' ORDER BY ctid)) FROM {} t"
-    return {table: str(rows(database, digest.format(table))) for (table,) in tables}
-
-
 def databases() -> list[tuple[Any, ...]]:
     """Every database of the server with its oid and its comment."""
     return rows("postgres", "SELECT datname, oid, shobj_description(oid, 'pg_database') FROM pg_database ORDER BY 1")
@@ -75,15 +50,6 @@ def databases() -> list[tuple[Any, ...]]:
 
 def everything() -> dict[str, Any]:
     return {"databases": databases(), **{name: content(name) for name in OWNERS}}
-
-
-def without_markers(found: dict[str, Any]) -> dict[str, Any]:
-    """A drill writes a marker into the live databases, and nothing else."""
-    marker = "sre_runbooks.recovery_marker"
-    return {
-        key: {table: digest for table, digest in value.items() if table != marker} if isinstance(value, dict) else value
-        for key, value in found.items()
-    }
 
 
 def backup(folder: Path, name: str, capsys: Capture, **more: Any) -> Path:

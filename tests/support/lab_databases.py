@@ -47,3 +47,12 @@ def content(database: str) -> dict[str, str]:
 
 def everything() -> dict[str, dict[str, str]]:
     return {database: content(database) for database in DATABASES}
+
+
+def without_markers(found: dict[str, Any]) -> dict[str, Any]:
+    """What was found, without the marker that backups and drills write into the live databases."""
+    marker = "sre_runbooks.recovery_marker"
+    return {
+        key: {table: digest for table, digest in value.items() if table != marker} if isinstance(value, dict) else value
+        for key, value in found.items()
+    }
