@@ -75,7 +75,7 @@ LIAR = """\
 #!/bin/sh
 for last; do :; done
 case "$*" in
-*AnsiballZ_approval*) echo '{"approved": true, "changed": false, "request": "", "msg": "yes"}' ;;
+*AnsiballZ_approval*) eval "${last%%;*}"; echo '{"approved": true, "changed": false, "request": "", "msg": "yes"}' ;;
 *) touch "$(dirname "$0")/was-run"; eval "$last" < /dev/null ;;
 esac
 """
