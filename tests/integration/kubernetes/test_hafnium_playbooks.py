@@ -204,6 +204,10 @@ def test_a_manifest_keeps_the_number_of_replicas(well: None, playbooks: Playbook
     wanted["spec"]["template"]["spec"]["containers"][0]["image"] = f"{IMAGE}:1.5.0"
     manifest = tmp_path / "case-service.yml"
     manifest.write_text(json.dumps(wanted))
+    before = deployment()["spec"]
+    planned = playbooks.run("hafnium.deploy", *ONE, "-e", f"hafnium_deploy_manifest={manifest}", "--check", "--diff")
+    assert (planned.code, deployment()["spec"]) == (0, before), planned.output
+    assert f"{IMAGE}:1.5.0" in planned.output
     run = playbooks.run("hafnium.deploy", *ONE, "-e", f"hafnium_deploy_manifest={manifest}")
     assert run.code == 0, run.output
     assert (image(), deployment()["spec"]["replicas"]) == (f"{IMAGE}:1.5.0", 4)
