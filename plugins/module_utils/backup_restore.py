@@ -79,7 +79,9 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
         pg_restore = backup_programs.find("pg_restore", params["bin_dir"], context.deadline)
         identities = backup_age.identities(params["identity_file"])
         pairs = backup_targets.wanted(_databases(params, found), found)
-        backup_targets.refuse_half(found, [saved.name for _, saved in pairs], params["state"], params["allow_part"])
+        backup_targets.refuse_half(
+            found, [saved.name for _database, saved in pairs], params["state"], params["allow_part"]
+        )
         if params["state"] != "undone":
             _refuse_damaged(found, [saved.name for _database, saved in pairs], pg_restore, identities, context)
         run_id = backup_marks.run_id(params["drill_id"], found.id)

@@ -47,8 +47,6 @@ RULES = ArgumentSpec(
 SPEC = databases.spec().merge(RULES).merge(ArgumentSpec(options={"timeout": {"type": "float", "default": 120.0}}))
 
 Rule = Mapping[str, Any]
-# By name of the database and query
-Numbers = Mapping[tuple[str, str], int | None]
 
 
 @dataclass
@@ -94,8 +92,10 @@ def queries(rules: Sequence[Rule], database: str) -> list[str]:
     return sorted(own)
 
 
-def plan(rules: Sequence[Rule], numbers: Numbers, at_least: Mapping[str, Any]) -> list[Lift]:
-    """One row for each rule, from the numbers as they stand and those that are known from elsewhere."""
+def plan(
+    rules: Sequence[Rule], numbers: Mapping[tuple[str, str], int | None], at_least: Mapping[str, Any]
+) -> list[Lift]:
+    """One row for each rule, from the numbers as they stand, by database and query, and those that are known from elsewhere."""
     lifts = []
     for rule in rules:
         candidates = [numbers[source["database"], source["query"]] for source in rule["sources"]]
