@@ -207,9 +207,9 @@ def _refused(words: str) -> RefusedError:
 
 
 def _act(session: Session, plan: Plan, params: dict[str, Any], context: Context, directory: str) -> None:
+    session.rows("SELECT pg_catalog.set_config('lock_timeout', %s, false)", [f"{params['lock_timeout_ms']}ms"])
     batches = [plan.rows[at : at + params["batch_rows"]] for at in range(0, len(plan.rows), params["batch_rows"])]
     plan.copy = _copy(session, batches, params, context, directory)
-    session.rows("SELECT pg_catalog.set_config('lock_timeout', %s, false)", [f"{params['lock_timeout_ms']}ms"])
     done = 0
     for batch in batches:
         copied = [row for row in batch if not row.outcome]
