@@ -206,7 +206,8 @@ def _judged(
     rows = []
     for target in targets:
         target.look()
-        there = target.restored_from(backup_id) if state == "replaced" else target.state is not None
+        restored = target.restored_from(backup_id)
+        there = restored if state == "replaced" else target.state is not None and not restored
         compared = params["verify"] != "none" or state == "undone"
         right = None if there and not compared else there
         what = f"the content of {backup_id}" if state == "replaced" else "what it held before the restore"

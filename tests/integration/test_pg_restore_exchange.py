@@ -326,6 +326,7 @@ def test_no_number_is_given_out_twice(shop: Scene) -> None:
     given_out(shop, 377)
     back = shop.restore("undone", numbers=[RULE])
     assert (sequence(shop), back["numbers"][0]["before"], back["verdict"]) == (377, 377, "pass")
+    assert statuses(back) == {"undone.customer": "pass", "undone.order": "pass", "numbers.order_number": "pass"}
 
 
 def test_the_highest_is_read_when_nobody_can_take_another(shop: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
