@@ -212,6 +212,21 @@ def test_a_table_that_is_locked_is_waited_for_shortly(shop: Shop, audit: Path) -
     assert prune(shop, audit)["deleted"] == 1
 
 
+def test_a_connection_that_is_lost_leaves_nothing_half_done(
+    shop: Shop, audit: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop.answer("old", expired=2 * DAY)
+    own = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'sre.runbooks'"
+    between(monkeypatch, "_delete", lambda: shop.run(own, database="postgres"))
+    with pytest.raises(RunbookError, match=r"the connection was lost.*run again") as failed:
+        prune(shop, audit)
+    told = failed.value.details
+    assert (told["changed"], told["deleted"], told["audit"]["rows"]) == (False, 0, 1)
+    assert [row["outcome"] for row in told["rows"]] == ["unknown"]
+    monkeypatch.undo()
+    assert prune(shop, audit)["deleted"] == 1
+
+
 def test_batches(shop: Shop, audit: Path) -> None:
     for number in range(5):
         shop.answer(f"old-{number}", expired=2 * DAY + number)
