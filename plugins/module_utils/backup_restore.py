@@ -105,7 +105,7 @@ def _restore(
     state = params["state"]
     backup_targets.refuse_twice(targets, found.id)
     for target in targets:
-        backup_targets.decide(target, state, found.id, params["owners"], pg_restore)
+        backup_targets.decide(target, state, found.id, run_id, params["owners"], pg_restore)
     psql = _psql(targets, pg_restore, params, context)
     unfinished = state == "replaced" and backup_swap.unfinished(targets, found.id)
     if unfinished:

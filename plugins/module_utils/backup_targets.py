@@ -111,7 +111,7 @@ def digest(plan: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def decide(target: Target, state: str, backup_id: str, owners: str, pg_restore: Program) -> None:
+def decide(target: Target, state: str, backup_id: str, run: str, owners: str, pg_restore: Program) -> None:
     """Set the action of one target. Raises RefusedError or InputError where it cannot be done as asked."""
     target.look()
     where = f"{target.name} on {target.server.address}"
@@ -120,6 +120,8 @@ def decide(target: Target, state: str, backup_id: str, owners: str, pg_restore: 
         _refuse_hidden(target)
         return
     _refuse_server(target, pg_restore)
+    if state == "scratch":
+        _refuse_of_another(target, run, where)
     target.action = _ACTIONS[state](target, backup_id, where)
     _refuse_hidden(target)
     if target.action in ("create", "replace"):
@@ -128,6 +130,15 @@ def decide(target: Target, state: str, backup_id: str, owners: str, pg_restore: 
             raise RefusedError(
                 f"{target.server.session.user} may not make databases: ALTER ROLE {target.server.session.user} CREATEDB"
             )
+
+
+def _refuse_of_another(target: Target, run: str, where: str) -> None:
+    """What another drill restored is neither taken for our own nor dropped: that drill may be verifying it."""
+    mark = target.state.mark if target.state else None
+    if mark and (mark.kind, mark.step) == ("drill", READY) and mark.run != run:
+        raise RefusedError(
+            f"{where} is of the drill {mark.run} of {mark.who}: wait for its end, or drop it by its drill_id with state=absent"
+        )
 
 
 def _scratch(target: Target, backup_id: str, where: str) -> Action:

@@ -70,3 +70,20 @@ def test_an_unfinished_one_is_dropped_at_once(shop: Scene) -> None:
         )
         shop.sql("postgres", f"COMMENT ON DATABASE {name} IS '{comment.replace(': ready ', ': restoring ')}'")
     assert len(shop.restore("absent", databases=INTO, busy_seconds=3600.0)["removed"]) == 2
+
+
+def test_what_another_run_restored_is_neither_taken_nor_dropped(shop: Scene) -> None:
+    """It began at the same time, so that its databases were not there when this one looked for leftovers."""
+    shop.restore("scratch", drill_id="first", databases=INTO)
+    again = shop.restore("scratch", drill_id="first", databases=INTO)
+    assert not again["changed"]
+    with pytest.raises(RefusedError, match="is of the drill first of"):
+        shop.restore(
+            "scratch", drill_id="second", databases=INTO
+        )  # of the same backup: nothing would have been restored
+    shop.ahead = 2
+    shop.backup()
+    with pytest.raises(RefusedError, match="is of the drill first of"):
+        shop.restore("scratch", drill_id="second", databases=INTO)
+    assert not shop.restore("absent", databases=INTO, drill_id="second")["changed"]
+    assert shop.names() > MADE
