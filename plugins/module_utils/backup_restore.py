@@ -386,7 +386,10 @@ def _leftovers(
         host, port = server.session.host, server.session.port
         for state in server.marked():
             mark = state.mark
-            if mark is None or mark.kind not in ("drill", "restore") or (host, port, state.name) in own:
+            if mark is None or (host, port, state.name) in own:
+                continue
+            copy = mark.kind == "restored" and state.name.endswith(f"_new_{mark.run}")  # killed within the swap
+            if mark.kind not in ("drill", "restore") and not copy:
                 continue
             key = (host, int(port), state.oid)
             age = mark.age_seconds(context.clock.now())

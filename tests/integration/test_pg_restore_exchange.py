@@ -464,6 +464,20 @@ def test_lost_databases_are_made_with_the_others(shop: Scene, lost: set[str]) ->
         shop.restore("undone")
 
 
+def test_copies_of_a_restore_that_was_killed_are_told(shop: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later restore with another id does not know whether they are still wanted."""
+    shop.backup()
+    with monkeypatch.context() as patch:
+        patch.setattr(backup_swap, "_rename", lambda *_: 1 / 0)
+        patch.setattr(backup_swap.Rollback, "run", lambda *_: None)
+        patch.setattr(backup_load.Loader, "drop", lambda *_: None)
+        with pytest.raises(ZeroDivisionError):
+            shop.restore("replaced", drill_id="one")
+    done = shop.restore("replaced", drill_id="two")
+    assert {row["database"] for row in done["leftovers"]} == {f"{name}_new_one" for name in PAIR}
+    assert {name for name, _oid, allowed, _comment in state(shop) if name in PAIR and allowed} == PAIR
+
+
 @pytest.mark.parametrize("moment", range(0, 13, 2))
 def test_a_swap_that_makes_a_lost_database_and_is_killed(
     shop: Scene, monkeypatch: pytest.MonkeyPatch, moment: int
