@@ -81,6 +81,7 @@ ROWS = (
         "unverified",
         "ecommerce-idempotency-expired",
         arguments=("-e", "ecommerce_idempotency_audit_directory="),
+        checks={"ecommerce_prune_guard_result": "unverified"},
     ),
     row(
         "cause",
@@ -97,6 +98,7 @@ ROWS = (
         CONNECTIVITY,
         "unverified",
         arguments=("-e", "hafnium_database_host="),
+        checks={"hafnium_database_guard_result": "unverified"},
     ),
     row(
         "false green",
@@ -108,10 +110,19 @@ ROWS = (
     ),
     row(
         "false green",
-        "no backup was ever made",
+        "nobody said where the backups lie",
         VERIFY,
         "unverified",
         arguments=("-e", "ecommerce_backup_directory="),
+        checks={"backup": "unverified"},
+    ),
+    row(
+        "false green",
+        "no backup was ever made",
+        VERIFY,
+        "fail",
+        arguments=("-e", "ecommerce_backup_directory=/"),
+        checks={"backup_age.*": "fail"},
     ),
     row(
         "false green",
@@ -119,6 +130,7 @@ ROWS = (
         SCHEMA,
         "unverified",
         arguments=("-e", "{'ecommerce_customer_migrations': {}, 'ecommerce_order_migrations': {}}"),
+        checks={"schema_change": "unverified"},
     ),
     row(
         "false green",
