@@ -358,7 +358,8 @@ def test_a_killed_drill_is_cleaned_up_by_the_next(
         assert "drill_ecommerce_lab_of_somebody_else" in names
         assert set(names) - {"drill_ecommerce_lab_of_somebody_else"} == {name for name, _oid, _comment in before}
     finally:
-        rows("postgres", "DROP DATABASE drill_ecommerce_lab_of_somebody_else")
+        for name in ("drill_ecommerce_lab_of_somebody_else", *scratch()):
+            rows("postgres", f"DROP DATABASE {name}")
 
 
 def test_a_database_of_somebody_else_is_in_the_way(drill: Drill, capsys: Capture) -> None:
