@@ -22,7 +22,9 @@ options:
     elements: raw
     required: true
   defaults:
-    description: What a service has when it does not say otherwise. C({name}) in a text stands for its name.
+    description:
+      - What a service has when it does not say otherwise. C({name}) in a text stands for its name, also in lists and
+        dictionaries.
     type: dict
     default: {}
   selected:
@@ -76,10 +78,18 @@ def _filled(entry: Any, defaults: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(own, Mapping) or not own.get("name"):
         raise AnsibleFilterError(f"each service needs a name; found {entry!r}")
     name = str(own["name"])
-    filled = {
-        key: value.replace("{name}", name) if isinstance(value, str) else value for key, value in defaults.items()
-    }
-    return {**filled, **own}
+    return {**_named(dict(defaults), name), **own}
+
+
+def _named(value: Any, name: str) -> Any:
+    """The value with the service's name in its texts, however deep they lie."""
+    if isinstance(value, str):
+        return value.replace("{name}", name)
+    if isinstance(value, Mapping):
+        return {key: _named(inner, name) for key, inner in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return [_named(inner, name) for inner in value]
+    return value
 
 
 def _names(listed: Sequence[Any]) -> list[str]:

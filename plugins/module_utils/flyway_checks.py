@@ -109,6 +109,10 @@ def _locations(history: History) -> Check:
     if history.resolution.absent:
         hint = "Flyway passes over a missing folder and calls its rows Future or Missing, and repair would delete them."
         return _check(history, "locations", title, FAIL, seen, expected, hint)
+    gone = _without_file(history)
+    if gone:
+        seen = f"{seen}; no file for {', '.join(map(str, _names(gone)))}"
+        return _check(history, "locations", title, UNVERIFIED, seen, expected, _NO_FILE)
     hint = "Files in other places, and Java migrations outside of the jars, are not seen."
     if history.resolution.ill_named:
         hint = f"Flyway passes over files that are not named like a migration: {', '.join(_some(history.resolution.ill_named))}."
@@ -118,6 +122,9 @@ def _locations(history: History) -> Check:
 def _lock(history: History, most: float) -> Check:
     title, lock = "no migration hangs", history.lock
     expected = f"no lock, or one of at most {most:g} s that blocks nobody"
+    if not lock.known:
+        hint = "The lock of a migration is known to the primary only: ask it there."
+        return _check(history, "lock", title, UNVERIFIED, "the server is a standby", expected, hint)
     if not lock.held:
         return _check(history, "lock", title, PASS, "free", expected, "No migration is under way now.")
     seen = f"held by process {lock.holder_pid}"
@@ -191,9 +198,24 @@ def _changed(history: History) -> Check:
     if _unclear(history):
         hint = f"Placeholders of {', '.join(_names(_unclear(history)))} are unknown: give their values in placeholders."
         return _check(history, "changed", title, UNVERIFIED, seen, "none", hint)
-    nothing = compared == 0 and any(row.type in ("SQL", "SCRIPT", "SQL_BASELINE") for row in history.rows)
-    hint = f"Checksums of {compared} migrations were compared." if not nothing else "No file was found for any row."
-    return _check(history, "changed", title, UNVERIFIED if nothing else PASS, seen, "none", hint)
+    gone = _without_file(history)
+    if gone:
+        seen = f"{seen}; no file to compare with for {', '.join(map(str, _names(gone)))}"
+        return _check(history, "changed", title, UNVERIFIED, seen, "none", _NO_FILE)
+    hint = f"Checksums of {compared} migrations were compared."
+    return _check(history, "changed", title, PASS, seen, "none", hint)
+
+
+_NO_FILE = (
+    "Are the locations those of the release that ran these migrations? After a rollback of the application it is normal that "
+    "newer rows have no file: look with the files of the newer release, or accept this check for as long as the rollback lasts."
+)
+
+
+def _without_file(history: History) -> list[Info]:
+    """Applied migrations that are files, and whose files lie in none of the locations: Flyway calls them Future or Missing."""
+    files = ("SQL", "SCRIPT", "SQL_BASELINE")
+    return [info for info in history.of_state(*types.NOT_FOUND) if info.row and info.type in files]
 
 
 def _doubled(history: History) -> set[Version]:

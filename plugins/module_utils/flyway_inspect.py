@@ -38,6 +38,7 @@ class History:
     migrate_errors: list[Invalid]
     lock: Lock
     skipped: list[flyway_baseline.Skipped] = field(default_factory=list)
+    would_skip: list[flyway_baseline.Skipped] = field(default_factory=list)  # by the baseline that migrate would make
 
     @property
     def name(self) -> str:
@@ -91,6 +92,19 @@ class History:
     def infos(self) -> list[Info]:
         return self.calculation.infos
 
+    @property
+    def makes_baseline(self) -> bool:
+        """Whether migrate would begin with a baseline: no history yet, a schema that holds something, and told to."""
+        absent = self.exists in ("no_table", "no_schema")
+        return absent and not self.table_found.schema_empty and self.settings.baseline_on_migrate
+
+    def begun(self) -> Calculation:
+        """The states that migrate would meet: those of now, or behind the baseline that it would make first."""
+        if not self.makes_baseline:
+            return self.calculation
+        row = Row(1, self.settings.baseline_version, "", "BASELINE", "", None, "", "", 0, True)
+        return flyway_states.calculate([row], self.resolved, self.settings.target, self.settings.out_of_order)
+
     def of_state(self, *states: str) -> list[Info]:
         """Those of the migrations that are in one of the states."""
         return self.calculation.of_state(*states)
@@ -141,16 +155,22 @@ def inspect(session: Session, settings: Settings, deadline: Deadline) -> History
     """Look at one history. Raises PostgresError, InputError and DeadlineError; what is wrong with it is in the result."""
     table = flyway_table.read(session, settings.schema, settings.table)
     resolution = flyway_resolve.resolve(settings, Surroundings(table.database, _users(table)), deadline)
-    lock = flyway_lock.look(session, settings.schema, settings.table)
+    lock = Lock(known=False) if table.standby else flyway_lock.look(session, settings.schema, settings.table)
     history = judge(settings, table, resolution, lock)
     if history.exists == "present":
         history.skipped = flyway_baseline.skipped(session, history.calculation, settings)
+    elif history.makes_baseline:
+        history.would_skip = flyway_baseline.skipped(session, history.begun(), settings)
     return history
 
 
 def judge(settings: Settings, table: Table, resolution: Resolution, lock: Lock) -> History:
     """States and validation of what was read; asks nobody."""
     resolution.refusals += [row.problem for row in table.rows if row.problem]
+    if table.cut:
+        resolution.refusals.append(
+            f"the history has more than {flyway_table.MOST_ALL} rows, and only the first {len(table.rows)} were read"
+        )
     try:
         found = flyway_states.calculate(table.rows, resolution.migrations, settings.target, settings.out_of_order)
     except CorruptHistory as error:

@@ -16,6 +16,7 @@ from .errors import InputError
 FILESYSTEM = "filesystem:"
 CLASSPATH = "classpath:"
 ELSEWHERE = ("s3:", "gcs:")
+VENDOR = "postgresql"  # what {vendor} in a location of Spring stands for
 
 
 @dataclass(frozen=True, order=True)
@@ -56,7 +57,7 @@ def distinct(texts: Iterable[str], working_directory: str | None) -> list[Locati
 
 def parse(text: str, working_directory: str | None = None) -> Location:
     """The location that ``text`` names; without a prefix it is one of the classpath. Raises InputError."""
-    text = text.strip()
+    text = text.strip().replace("{vendor}", VENDOR)
     prefix, colon, path = text.partition(":")
     prefix = f"{prefix}:".lower() if colon else CLASSPATH
     path = path if colon else text

@@ -67,7 +67,10 @@ def key(schema: str, table: str) -> int:
 
 
 def look(session: Session, schema: str, table: str) -> Lock:
-    """Who holds it. Everybody may see the lock; what its holder does is shown to those with pg_read_all_stats only."""
+    """Who holds it. Everybody may see the lock; what its holder does is shown to those with pg_read_all_stats only.
+
+    Ask the primary: an advisory lock is known to the server only on which it was taken.
+    """
     number = key(schema, table)
     rows = session.rows(_HOLDERS, [number >> 32, number & 0xFFFFFFFF])
     if not rows:

@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import backup_catalog, databases, flyway_act_plan, flyway_tool, postgres
+from . import backup_catalog, backup_plan, databases, flyway_act_plan, flyway_tool, flyway_view, postgres
 from .approval_request import differences
 from .argspec import ArgumentSpec
 from .databases import Database
 from .errors import InputError, RefusedError, RunbookError
-from .flyway_act_plan import Plan
+from .flyway_act_plan import INFO, MIGRATE, REPAIR, Allowed, Plan
 from .flyway_files import TooBig
 from .flyway_inspect import History, inspect
 from .flyway_plan import CorruptHistory
@@ -27,6 +27,7 @@ from .redact import observed
 
 BACK_UP = "run the backup first, as sre.runbooks.hafnium.backup does"
 AFTER_SECONDS = 20.0  # kept of the total time, to look at the history after the tool
+INFO_SECONDS = 60.0
 LEAST_TOOL_SECONDS = 5.0
 PROGRESS_SECONDS = 5.0
 # Statements that PostgreSQL does not run within a transaction, and endings of one in the middle of a script.
@@ -42,7 +43,7 @@ SPEC = ArgumentSpec(
             "options": {**databases.OPTIONS, **SUBOPTIONS},
             "mutually_exclusive": [("url", "login_host"), ("url", "login_port"), ("url", "login_db")],
         },
-        "command": {"type": "str", "required": True, "choices": [flyway_act_plan.MIGRATE, flyway_act_plan.REPAIR]},
+        "command": {"type": "str", "required": True, "choices": [INFO, MIGRATE, REPAIR]},
         "tool": {"type": "dict", "required": True, "options": flyway_tool.OPTIONS},
         "require_backup": {
             "type": "dict",
@@ -57,6 +58,8 @@ SPEC = ArgumentSpec(
         "expected_pending": {"type": "list", "elements": "str"},
         "plan_digest": {"type": "str"},
         "max_deleted": {"type": "int", "default": 0},
+        "allow_new_history": {"type": "bool", "default": False},
+        "allow_passed_over": {"type": "bool", "default": False},
         "allow_unverifiable": {"type": "bool", "default": False},
         "timeout": {"type": "float", "default": 600.0},
     },
@@ -72,6 +75,8 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
     libpq = {**database.parameters, **postgres.tls(database.parameters, params)}
     tool = flyway_tool.of(params["tool"], params["command"], settings, database.item, libpq)
     before = _look(database, settings, params, context)
+    if params["command"] == INFO:
+        return _info(tool, before, params, context)
     plan = _plan(before, params)
     result: dict[str, Any] = {
         "changed": not plan.empty,
@@ -86,20 +91,79 @@ def run(params: dict[str, Any], context: Context) -> dict[str, Any]:
         "repaired": None,
         "backup": None,
         "tool": None,
+        "lock": before.lock.as_dict(),
+        "still_running": [],
     }
     if plan.empty:
-        word = (
-            "no migration is pending" if params["command"] == flyway_act_plan.MIGRATE else "nothing is to be repaired"
-        )
+        word = "no migration is pending" if params["command"] == MIGRATE else "nothing is to be repaired"
         return {**result, "after": result["before"], "msg": f"{database.name}: {word}; the tool was not started"}
     _guards(params, plan, result)
     if params["require_backup"]:
-        result["backup"] = _backup(params["require_backup"], before, database, context)
+        result["backup"] = _backup(params, before, database, context)
+    if "CREATE" not in before.table_found.rights and before.exists == "present" and params["command"] == MIGRATE:
+        context.warn(
+            f"{database.name}: {before.table_found.user} may not make anything in schema {before.schema}: a migration that "
+            "makes a table or an index will fail"
+        )
     if context.check_mode:
         result["msg"] = f"{database.name}: would {'; '.join(plan.lines()[:5])}"
         return _with_diff(result, context, before, flyway_act_plan.planned_text(before, plan))
+    if params["tool"]["kind"] == "cli":
+        _refuse_other_view(
+            flyway_tool.of(params["tool"], INFO, settings, database.item, libpq), before, context, result
+        )
     answer = _start(tool, database.name, params["command"], context)
-    return _judge(params, context, database, settings, before, plan, answer, result)
+    return _judge(params, context, database, settings, before, plan, tool, answer, result)
+
+
+def _info(tool: flyway_tool.Tool, before: History, params: Mapping[str, Any], context: Context) -> dict[str, Any]:
+    """What the tool itself says, and where its command line says it otherwise than we do. Reads only."""
+    answer = _start(tool, before.name, INFO, context)
+    result = {
+        "changed": False,
+        "command": INFO,
+        "name": before.name,
+        "before": flyway_act_plan.summary(before),
+        "tool": {"kind": params["tool"]["kind"], **answer.as_dict()},
+        "differences": None,
+    }
+    if answer.code or answer.error or answer.timed_out:
+        why = "did not end in time" if answer.timed_out else answer.error
+        raise RunbookError(f"{before.name}: the tool's info failed (it ended with {answer.code}): {why}", **result)
+    if not tool.speaks_json or before.exists == "denied":
+        why = (
+            before.problem if before.exists == "denied" else "only that of kind cli can be compared with flyway_status"
+        )
+        return {**result, "msg": f"{before.name}: what the tool says is in tool.output; {why}"}
+    lines = flyway_view.differences(answer.told, before)
+    if lines:
+        context.warn(f"{before.name}: the tool sees another history or other files: {'; '.join(lines[:5])}")
+    number = len(before.infos)
+    said = (
+        f"the tool sees it otherwise: {'; '.join(lines[:8])}"
+        if lines
+        else f"the tool sees the same {number} migrations"
+    )
+    return {**result, "differences": lines, "msg": f"{before.name}: {said}"}
+
+
+def _refuse_other_view(tool: flyway_tool.Tool, before: History, context: Context, result: Mapping[str, Any]) -> None:
+    """Ask the tool what it sees before it may act. RunbookError when it cannot say; nothing was changed then."""
+    answer = _start(tool, before.name, INFO, context, INFO_SECONDS)
+    shown = {**result, "changed": False, "tool": {"kind": "cli", **answer.as_dict()}}
+    command = result["command"]
+    if answer.code or answer.error or answer.timed_out:
+        why = "did not end in time" if answer.timed_out else f"ended with {answer.code}: {answer.error}"
+        raise RunbookError(f"{before.name}: {command} was not started, since the tool's info before it {why}", **shown)
+    lines = flyway_view.differences(answer.told, before)
+    if lines:
+        raise RefusedError(
+            f"{before.name}: {command} was not started: the tool sees another history or other files than were planned "
+            f"with (- planned, + the tool): {'; '.join(lines[:8])}",
+            refusal="tool_view",
+            differences=lines,
+            **shown,
+        )
 
 
 def _look(database: Database, settings: Settings, params: Mapping[str, Any], context: Context) -> History:
@@ -110,11 +174,12 @@ def _look(database: Database, settings: Settings, params: Mapping[str, Any], con
 def _plan(history: History, params: Mapping[str, Any]) -> Plan:
     command = params["command"]
     try:
-        refused = flyway_act_plan.refusals(history, command, params["max_deleted"], params["allow_unverifiable"])
+        refused = flyway_act_plan.refusals(history, command, params["tool"]["kind"], _allowed(params))
         plan = flyway_act_plan.of(history, command) if not refused else None
+        refused = flyway_act_plan.lacking_rights(history, plan) if plan else refused
     except CorruptHistory as error:
         refused, plan = [("validation", str(error))], None
-    if plan is not None:
+    if plan is not None and not refused:
         return plan
     raise RefusedError(
         f"{history.name}: {command} was not started: {'; '.join(observed(text, 600) for _id, text in refused[:3])}"
@@ -122,6 +187,15 @@ def _plan(history: History, params: Mapping[str, Any]) -> Plan:
         refusal=refused[0][0],
         refusals=[{"id": reason, "reason": observed(text, 600)} for reason, text in refused[:50]],
         before=flyway_act_plan.summary(history),
+    )
+
+
+def _allowed(params: Mapping[str, Any]) -> Allowed:
+    return Allowed(
+        deleted=params["max_deleted"],
+        unverifiable=params["allow_unverifiable"],
+        new_history=params["allow_new_history"],
+        passed_over=params["allow_passed_over"],
     )
 
 
@@ -144,14 +218,19 @@ def _guards(params: Mapping[str, Any], plan: Plan, result: Mapping[str, Any]) ->
         )
 
 
-def _backup(wanted: Mapping[str, Any], history: History, database: Database, context: Context) -> dict[str, Any]:
+def _backup(params: Mapping[str, Any], history: History, database: Database, context: Context) -> dict[str, Any]:
     """The backup that is there for the case that this goes wrong. RefusedError when there is none."""
+    wanted = params["require_backup"]
     if not wanted["max_age_hours"] > 0:
         raise InputError(f"require_backup.max_age_hours is {wanted['max_age_hours']:g}; it must be more than 0")
     now = context.clock.now()
     name = f"a backup of set {wanted['set']} in {wanted['directory']}"
     context.progress(f"{database.name}: looking for {name}")
-    found = backup_catalog.newest_good(wanted["directory"], wanted["set"], now, wanted["verify"])
+
+    def step(_read: int) -> None:
+        context.deadline.within(1.0, f"reading the files of {name}")
+
+    found = backup_catalog.newest_good(wanted["directory"], wanted["set"], now, wanted["verify"], step)
     if found is None:
         raise RefusedError(f"{name} is asked for, and there is no good one: {BACK_UP}", refusal="backup")
     age = found.age_seconds(now) or 0.0
@@ -161,18 +240,34 @@ def _backup(wanted: Mapping[str, Any], history: History, database: Database, con
             f"is {age / 3600:.1f} hours old: {BACK_UP}",
             refusal="backup",
         )
-    searched = wanted["database"] or history.database
-    if not any(searched in (saved.name, saved.dbname) for saved in found.databases):
-        held = ", ".join(saved.name for saved in found.databases)
+    saved = [
+        each
+        for each in found.databases
+        if each.dbname == history.database and wanted["database"] in (None, each.name, each.dbname)
+    ]
+    if not saved:
+        called = f" under the name {wanted['database']}" if wanted["database"] else ""
+        held = ", ".join(f"{each.name} (of {each.dbname})" for each in found.databases)
         raise RefusedError(
-            f"the backup {found.id} does not hold the database {searched}, it holds {held}", refusal="backup"
+            f"the backup {found.id} does not hold the database {history.database}{called}, it holds {held}",
+            refusal="backup",
+        )
+    with postgres.session(database.parameters, params, context.deadline) as session:
+        server = backup_plan.system_identifier(session)
+    if server and all(each.system_identifier not in (None, server) for each in saved):
+        raise RefusedError(
+            f"the backup {found.id} is of a database {history.database} on another server (cluster "
+            f"{saved[0].system_identifier}, here it is {server}): back this one up first",
+            refusal="backup",
         )
     return {"id": found.id, "age_seconds": round(age), "verified": found.verified}
 
 
-def _start(tool: flyway_tool.Tool, name: str, command: str, context: Context) -> Answer:
+def _start(
+    tool: flyway_tool.Tool, name: str, command: str, context: Context, most_seconds: float = float("inf")
+) -> Answer:
     left = context.deadline.remaining()
-    seconds = left - AFTER_SECONDS if left > 2 * AFTER_SECONDS else left / 2
+    seconds = min(most_seconds, left - AFTER_SECONDS if left > 2 * AFTER_SECONDS else left / 2)
     if seconds < LEAST_TOOL_SECONDS:
         raise InputError(f"timeout leaves {seconds:.0f} s for the tool; give the task at least 30 s")
     told = 0.0
@@ -193,6 +288,7 @@ def _judge(
     settings: Settings,
     before: History,
     plan: Plan,
+    tool: flyway_tool.Tool,
     answer: Answer,
     result: dict[str, Any],
 ) -> dict[str, Any]:
@@ -200,6 +296,7 @@ def _judge(
     result["tool"] = {"kind": params["tool"]["kind"], **answer.as_dict()}
     try:
         after = _look(database, settings, params, context)
+        result["still_running"] = _still_running(tool, database, params, context) if answer.timed_out else []
     except RunbookError as error:
         raise RunbookError(
             f"{database.name}: {params['command']} was run and ended with {answer.code}, and the history could not be "
@@ -209,20 +306,21 @@ def _judge(
     rows = flyway_act_plan.applied(before, after)
     result["changed"] = not flyway_act_plan.same_rows(before, after)
     result["after"] = flyway_act_plan.summary(after)
+    result["lock"] = after.lock.as_dict()
     result["applied"] = [
         {"version": row.version_text or "", "script": row.script, "milliseconds": row.execution_time}
         for row in rows
         if row.success
     ]
-    migrating = params["command"] == flyway_act_plan.MIGRATE
+    migrating = params["command"] == MIGRATE
     if migrating:
-        differs = flyway_act_plan.not_as_planned(plan, rows, params["allow_unverifiable"])
+        differs = flyway_act_plan.not_as_planned(plan, before, after, params["allow_unverifiable"])
     else:
         differs = flyway_act_plan.not_repaired(plan, before, after)
         result["repaired"] = None if differs else plan.repair.as_dict()
     ended_well = answer.code == 0 and not answer.error
     if differs or not (ended_well or params["tool"]["kind"] == "command") or answer.timed_out:
-        message = _what_went_wrong(params, plan, rows, answer, differs)
+        message = _what_went_wrong(params, plan, rows, answer, differs, result["still_running"])
         raise RunbookError(
             f"{database.name}: {message}", **_with_diff(result, context, before, flyway_act_plan.text(after))
         )
@@ -235,12 +333,51 @@ def _judge(
     return _with_diff(result, context, before, flyway_act_plan.text(after))
 
 
-def _what_went_wrong(params: Mapping[str, Any], plan: Plan, rows: Sequence[Any], answer: Answer, differs: str) -> str:
+def _still_running(
+    tool: flyway_tool.Tool, database: Database, params: Mapping[str, Any], context: Context
+) -> list[dict[str, Any]]:
+    """Sessions of the tool that work on without it: PostgreSQL sees that a client is gone when it has an answer for it."""
+    with postgres.session(database.parameters, params, context.deadline) as session:
+        rows = session.rows(
+            "SELECT a.pid, extract(epoch FROM clock_timestamp() - a.query_start)::float8,"
+            " ARRAY(SELECT b.pid FROM pg_catalog.pg_stat_activity b WHERE a.pid = ANY (pg_blocking_pids(b.pid)) ORDER BY 1)"
+            " FROM pg_catalog.pg_stat_activity a WHERE a.application_name = %s ORDER BY 1",
+            [tool.application_name],
+        )
+    return [
+        {
+            "pid": int(pid),
+            "seconds": None if age is None else round(age, 1),
+            "blocked_pids": [int(each) for each in blocked],
+        }
+        for pid, age, blocked in rows
+    ]
+
+
+def _left_running(sessions: Sequence[Mapping[str, Any]]) -> str:
+    if not sessions:
+        return "No session of it is left on the server. "
+    pids = ", ".join(str(each["pid"]) for each in sessions)
+    blocked = ", ".join(map(str, sorted({pid for each in sessions for pid in each["blocked_pids"]})))
+    cancel = "; ".join(f"SELECT pg_cancel_backend({each['pid']})" for each in sessions)
+    blocks = f", and blocks {blocked}" if blocked else ""
+    return f"Process {pids} of the server still runs its statement and keeps its locks{blocks}: end it with {cancel}. "
+
+
+def _what_went_wrong(
+    params: Mapping[str, Any],
+    plan: Plan,
+    rows: Sequence[Any],
+    answer: Answer,
+    differs: str,
+    still_running: Sequence[Mapping[str, Any]],
+) -> str:
     applied = f"Applied before that: {', '.join(_names(rows))}. " if _names(rows) else ""
     failed = [row for row in rows if not row.success]
     if answer.timed_out:
         return (
             f"{params['command']} did not end in time and was ended after {answer.seconds:.0f} s, with all its processes. "
+            f"{_left_running(still_running)}"
             f"{applied}{f'Not as planned: {differs}. ' if differs else ''}Raise timeout, or see what it waited for"
         )
     if failed:
@@ -255,7 +392,7 @@ def _what_went_wrong(params: Mapping[str, Any], plan: Plan, rows: Sequence[Any],
         )
     if not differs:
         return f"the history is as planned, and yet the tool reports an error (it ended with {answer.code}): {answer.error}"
-    if params["command"] == flyway_act_plan.REPAIR:
+    if params["command"] == REPAIR:
         return f"repair failed: {answer.error}. {differs}"
     done = {row.script for row in rows}
     stopped = next((info for info in plan.apply if info.script not in done), None)
@@ -274,7 +411,8 @@ def _left_behind(info: Info) -> str:
         text = ""
     if not text:
         return "whether PostgreSQL rolled back all of it is not known, since its text is not"
-    if _OUTSIDE.search(text):
+    outside = info.resolved is not None and info.resolved.in_transaction is False
+    if outside or (_OUTSIDE.search(text) and not (info.resolved and info.resolved.in_transaction)):
         return "it has statements that run outside of transactions, so see what they left (an invalid index, half the rows)"
     return "PostgreSQL rolled it back"
 

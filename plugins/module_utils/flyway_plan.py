@@ -63,29 +63,14 @@ class RepairPlan:
 
 def pending(history: History) -> list[Info]:
     """What migrate would run, in its order; of a history that does not exist yet, with its baseline if it makes one."""
-    calculation = history.calculation
-    if history.exists in ("no_table", "no_schema") and makes_baseline(history):
-        row = Row(1, history.settings.baseline_version, "", "BASELINE", "", None, "", "", 0, True)
-        calculation = flyway_states.calculate(
-            [row], history.resolved, history.settings.target, history.settings.out_of_order
-        )
-    return calculation.of_state(types.PENDING)
-
-
-def makes_baseline(history: History) -> bool:
-    """Whether migrate would begin with a baseline row: no history yet, a schema that holds something, and told to."""
-    absent = history.exists in ("no_table", "no_schema")
-    return absent and not history.table_found.schema_empty and history.settings.baseline_on_migrate
+    return history.begun().of_state(types.PENDING)
 
 
 def refusals(history: History) -> list[str]:
-    """Reasons why migrate must not, or would not, run now."""
+    """Reasons in the history and its files why migrate would not run."""
     found = list(history.resolution.refusals)
     if history.exists == "denied":
         found.append(history.problem)
-    if history.lock.held:
-        age = "" if history.lock.age_seconds is None else f" for {history.lock.age_seconds:.0f} s"
-        found.append(f"another migration holds the lock: process {history.lock.holder_pid}{age}")
     if history.nothing_resolved:
         found.append(f"no migration lies in the locations {', '.join(history.settings.locations)}")
     found += history.location_problems
@@ -145,4 +130,4 @@ def _row(row: Row) -> dict[str, Any]:
     }
 
 
-__all__ = ["CorruptHistory", "Realigned", "RepairPlan", "makes_baseline", "pending", "refusals", "repair"]
+__all__ = ["CorruptHistory", "Realigned", "RepairPlan", "pending", "refusals", "repair"]

@@ -49,6 +49,8 @@ class Resolved:
     baseline_file: bool = False
     should_execute: bool = True
     expression: str | None = None
+    moving: bool = False  # the time is in its text, so that its checksum is another one each time
+    in_transaction: bool | None = None  # what the script's own configuration says of executeInTransaction
     unknown: str = ""
     supposed: bool = False
     file: File | None = field(default=None, compare=False, repr=False)
@@ -194,7 +196,7 @@ class _Resolver:
                 baseline_file=baseline and form == "SQL",
                 file=file,
             )
-            own = self._expression(own, conf)
+            own = replace(self._expression(own, conf), in_transaction=conf.execute_in_transaction)
             yield self._with_placeholders(own, name, text, form, conf) if kind == names.REPEATABLE else own
         except (OSError, TooBig, UnicodeError, LookupError, zipfile.BadZipFile) as error:
             self.result.refusals.append(
@@ -238,6 +240,8 @@ class _Resolver:
         own = replace(own, raw=own.checksum)
         if not on:
             return own
+        separator = self.settings.placeholder_separator if form == "SQL" else "_"
+        own = replace(own, moving=f"flyway{separator}timestamp" in text.lower())
         users = self.surroundings.users or ("",)
         try:
             sums = [checksum(self._replaced(text, name.plain, (user,), form)) for user in users]

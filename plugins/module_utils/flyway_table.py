@@ -32,8 +32,11 @@ MOST_ALL = 100_000
 
 # One question to the catalogue, which everybody may ask: schema, table, rights, columns, and tables of this name elsewhere.
 _CATALOGUE = """
-SELECT current_database(), current_user, n.oid IS NOT NULL, c.oid IS NOT NULL, c.relkind::text,
+SELECT current_database(), current_user, pg_is_in_recovery(), n.oid IS NOT NULL, c.oid IS NOT NULL, c.relkind::text,
        coalesce(has_schema_privilege(n.oid, 'USAGE'), false), coalesce(has_table_privilege(c.oid, 'SELECT'), false),
+       ARRAY(SELECT p FROM unnest(ARRAY['INSERT', 'UPDATE', 'DELETE']) p WHERE has_table_privilege(c.oid, p))
+         || ARRAY(SELECT 'CREATE' WHERE has_schema_privilege(n.oid, 'CREATE'))
+         || ARRAY(SELECT 'CREATE SCHEMA' WHERE has_database_privilege(current_database(), 'CREATE')),
        (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_catalog.pg_attribute a
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
        (SELECT array_agg(format('%%I.%%I', s.nspname, t.relname) ORDER BY 1) FROM pg_catalog.pg_class t
@@ -83,7 +86,12 @@ class Row:
 
 @dataclass
 class Table:
-    """The table as found. ``elsewhere`` names history tables in other schemas or written in other letters."""
+    """The table as found.
+
+    ``elsewhere`` names history tables in other schemas or written in other letters. ``rights`` are those of the user among
+    INSERT, UPDATE and DELETE on the table, CREATE in its schema, and CREATE SCHEMA in the database. ``occupied``: something
+    of this name is there that is no history. ``cut``: it has more rows than were read.
+    """
 
     presence: Presence
     database: str = ""
@@ -92,6 +100,10 @@ class Table:
     schema_empty: bool = False
     elsewhere: list[str] = field(default_factory=list)
     problem: str = ""
+    standby: bool = False
+    rights: frozenset[str] = frozenset()
+    occupied: bool = False
+    cut: bool = False
 
 
 def quoted(*names: str) -> str:
@@ -102,14 +114,15 @@ def quoted(*names: str) -> str:
 def read(session: Session, schema: str, table: str) -> Table:
     """Read the table. Raises PostgresError, except for a missing right, which is a result."""
     (answer,) = session.rows(_CATALOGUE, {"schema": schema, "table": table})
-    database, user, has_schema, has_table, kind, may_enter, may_read, columns, elsewhere = answer
+    database, user, standby, has_schema, has_table, kind, may_enter, may_read, rights, columns, elsewhere = answer
     found = Table("present", database, user, elsewhere=[str(name) for name in elsewhere or []])
+    found.standby, found.rights = standby, frozenset(rights)
     if not has_schema:
         found.presence, found.schema_empty = "no_schema", True
         found.problem = f"schema {quoted(schema)} does not exist in database {database}"
         return found
     if not has_table or kind not in ("r", "p"):
-        found.presence = "no_table"
+        found.presence, found.occupied = "no_table", has_table
         found.schema_empty = bool(session.value(_EMPTY, {"schema": schema}))
         what = {"v": "is a view", "m": "is a view", "f": "is a foreign table"}.get(kind or "", "does not exist")
         found.problem = f"table {quoted(schema, table)} {what} in database {database}"
@@ -131,7 +144,7 @@ def _fill(found: Table, session: Session, schema: str, table: str, columns: list
     by_lower = {column.lower(): column for column in columns}
     absent = [column for column in COLUMNS if column not in by_lower]
     if absent:
-        found.presence = "no_table"
+        found.presence, found.occupied = "no_table", True
         found.problem = (
             f"table {quoted(schema, table)} in database {found.database} is no history of Flyway: it has no column "
             f"{', '.join(absent)}"
@@ -150,7 +163,10 @@ def _fill(found: Table, session: Session, schema: str, table: str, columns: list
             found.presence, found.problem = "denied", error.message
             return
         found.rows += [_row(values) for values in page]
-        if len(page) < MOST_ROWS or len(found.rows) >= MOST_ALL:
+        if len(page) < MOST_ROWS:
+            return
+        if len(found.rows) > MOST_ALL:
+            found.cut = True
             return
         after = found.rows[-1].rank
 

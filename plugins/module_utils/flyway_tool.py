@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,25 +48,46 @@ _RARE = (
     "validate_migration_naming",
 )
 _TOLD = re.compile(
-    r"(?i)^(?:\[ERROR\]|ERROR:?|FAILURE|\* What went wrong|Caused by:|SQL State|Message\s*:|Location\s*:|Line\s*:)"
+    r"(?i)^(?:\[ERROR\]|ERROR:?|FAILURE|\* What went wrong|Caused by:|SQL State|Message\s*:|Location\s*:|Line\s*:"
+    r'|\{.*"(?:log\.)?level"\s*:\s*"(?:ERROR|FATAL)")'
 )
+# What the history says, and what would have the tool work on something else: nobody else may set it, in whatever spelling.
+_OURS = {name.replace("_", "") for name in SUBOPTIONS} - {"jars"} | {
+    *("url", "user", "username", "password", "schemas", "defaultschema", "configfiles", "environment", "cleandisabled"),
+    *("cleanonvalidationerror", "validateonmigrate", "baselinedescription", "cherrypick", "skipexecutingmigrations"),
+}
+_OURS_BELOW = ("placeholders.", "environments.")
+# A setting in an argument: Flyway's command line knows no other, Maven and Gradle have it behind flyway.
+_SETTING_OF = {
+    "cli": re.compile(r"-+(?:flyway\.)?([\w.]+)"),
+    "other": re.compile(r"(?:^|[^\w.]|[^\w.][DP])flyway\.([\w.]+)"),
+}
+_VERB_OF = {
+    "cli": re.compile(r"[^-].*"),
+    "maven": re.compile(r"(?:flyway|[\w.]+:flyway-maven-plugin(?::[^:]+)?):.*"),
+    "gradle": re.compile(r"(?:.*:)?flyway[A-Z]\w*"),
+}
 MOST_LINES = 40
+MOST_INFO_LINES = 400
 LINE_CHARACTERS = 400
 ERROR_CHARACTERS = 700
 
 
 @dataclass(frozen=True)
 class Tool:
-    """A command line and its environment, which holds the password."""
+    """A command line and its environment, which holds the password. Its sessions bear ``application_name``, and no other."""
 
     command: tuple[str, ...]
     directory: str | None
     environment: Mapping[str, str] = field(repr=False)
+    application_name: str
+    speaks_json: bool = False
+    lines: int = MOST_LINES
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the tool said. ``error`` is one line; ``output`` the end of what it printed, without secrets."""
+    """What the tool said. ``error`` is one line; ``output`` the end of what it printed, without secrets; ``told`` its JSON."""
 
     code: int
     timed_out: bool
@@ -74,6 +96,7 @@ class Answer:
     warnings: list[str]
     version: str | None
     output: list[str]
+    told: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -90,7 +113,7 @@ class Answer:
 def of(
     options: Mapping[str, Any], command: str, settings: Settings, item: Mapping[str, Any], parameters: Mapping[str, str]
 ) -> Tool:
-    """The tool for ``command`` (migrate or repair) on one history. InputError when it cannot be started so.
+    """The tool for ``command`` (info, migrate or repair) on one history. InputError when it cannot be started so.
 
     item: the history as the task names it, for the settings that it gives; parameters: libpq's, with the password.
     """
@@ -101,6 +124,7 @@ def of(
                 "tool.arguments holds a password or the like, which every user of the machine could see: the tool gets the "
                 "password of the history in its environment"
             )
+    _refuse_ours(kind, options)
     if kind == "command" and command != "migrate":
         raise InputError(f"tool.kind command migrates when it starts, it cannot {command}: use cli, maven or gradle")
     if kind in ("maven", "gradle") and not options["directory"]:
@@ -118,40 +142,73 @@ def of(
         ),
         "command": (program, *options["arguments"]),
     }
-    return Tool(words[kind], options["directory"], _environment(options, settings, item, parameters))
+    name = f"sre.runbooks-flyway-{secrets.token_hex(4)}"
+    environment = _environment(options, settings, item, jdbc_url(parameters, name), parameters)
+    lines = MOST_INFO_LINES if command == "info" else MOST_LINES
+    return Tool(words[kind], options["directory"], environment, name, kind == "cli", lines)
+
+
+def _refuse_ours(kind: str, options: Mapping[str, Any]) -> None:
+    """Another history than the one that was looked at, or another deed, must not come in through the tool's options."""
+    said = "what it works on is said by history, which is what was looked at"
+    setting, verb = _SETTING_OF["cli" if kind == "cli" else "other"], _VERB_OF.get(kind)
+    for argument in options["arguments"]:
+        name = setting.search(argument)
+        if name and _is_ours(name[1]):
+            raise InputError(f"tool.arguments sets Flyway's {name[1]}: {said}")
+        if verb and verb.fullmatch(argument):
+            raise InputError(
+                f"tool.arguments has {observed(argument, 80)!r}: the tool is told what to do by command alone"
+            )
+    for name, value in options["environment"].items():
+        key = str(name).upper()
+        inner = [match[1] for match in _SETTING_OF["other"].finditer(_text(value)) if _is_ours(match[1])]
+        if inner or (key.startswith("FLYWAY_") and _is_ours(key.removeprefix("FLYWAY_"))):
+            raise InputError(f"tool.environment sets Flyway's {inner[0] if inner else name} ({name}): {said}")
+
+
+def _is_ours(name: str) -> bool:
+    plain = name.lower().replace("placeholders_", "placeholders.").replace("environments_", "environments.")
+    return plain.startswith(_OURS_BELOW) or re.sub(r"[_.-]", "", plain) in _OURS
 
 
 def run(tool: Tool, seconds: float, tick: Callable[[float], None]) -> Answer:
     """Run it to its end, at most ``seconds``. Raises InputError when it cannot be started."""
     ended = program_run.run(tool.command, tool.environment, tool.directory, seconds, tick)
-    secrets = [value for name, value in tool.environment.items() if re.search(r"(?i)passw", name) and len(value) > 2]
+    hidden = [value for name, value in tool.environment.items() if re.search(r"(?i)passw", name) and len(value) > 2]
 
     def shown(text: str, limit: int = LINE_CHARACTERS) -> str:
-        for secret in secrets:
+        for secret in hidden:
             text = text.replace(secret, "[redacted]")
         return observed(text, limit)
 
-    told = _json(ended.stdout)
+    told = _json(ended.stdout) if tool.speaks_json else []
     spoken = (ended.stderr,) if told else (ended.stdout, ended.stderr)  # JSON was read, and is no text for people
     lines = [line for stream in spoken for line in stream.decode("utf-8", "replace").splitlines()]
-    kept = [shown(line) for line in lines if line.strip()][-MOST_LINES:]
+    kept = [shown(line) for line in lines if line.strip()][-tool.lines :]
     error = _error(told, lines) if ended.code or _failed(told) else ""
     warnings = [shown(str(text)) for each in told for text in each.get("warnings") or []][:20]
     version = next((str(each["flywayVersion"]) for each in told if each.get("flywayVersion")), None)
-    return Answer(ended.code, ended.timed_out, ended.seconds, shown(error, ERROR_CHARACTERS), warnings, version, kept)
+    error = shown(error, ERROR_CHARACTERS)
+    return Answer(ended.code, ended.timed_out, ended.seconds, error, warnings, version, kept, told)
 
 
-def jdbc_url(parameters: Mapping[str, str]) -> str:
-    """The address of libpq's parameters for the Java driver. InputError for a socket, which Java cannot reach."""
+def jdbc_url(parameters: Mapping[str, str], application_name: str = "") -> str:
+    """The address of libpq's parameters for the Java driver. InputError for a socket, which Java cannot reach.
+
+    Of several hosts the driver takes the primary, as nobody else can be written to.
+    """
     hosts = parameters.get("host", "localhost").split(",")
     ports = parameters.get("port", "5432").split(",")
     if any(host.startswith("/") for host in hosts):
         raise InputError("login_host is the folder of a socket, which a Java tool cannot reach: give a host name")
     ports += ports[-1:] * (len(hosts) - len(ports))
     shown = ",".join(f"{f'[{host}]' if ':' in host else host}:{port}" for host, port in zip(hosts, ports, strict=False))
-    extra = "&".join(
-        f"{name}={parameters[name]}" for name in ("sslmode", "sslrootcert", "sslcert", "sslkey") if parameters.get(name)
-    )
+    given = {name: parameters.get(name, "") for name in ("sslmode", "sslrootcert", "sslcert", "sslkey")}
+    if len(hosts) > 1 or parameters.get("target_session_attrs", "any") != "any":
+        given["targetServerType"] = "primary"
+    given["ApplicationName"] = application_name
+    extra = "&".join(f"{name}={value}" for name, value in given.items() if value)
     return f"jdbc:postgresql://{shown}/{parameters.get('dbname', '')}{f'?{extra}' if extra else ''}"
 
 
@@ -172,11 +229,15 @@ def _program(kind: str, executable: str | None, directory: str | None) -> str:
 
 
 def _environment(
-    options: Mapping[str, Any], settings: Settings, item: Mapping[str, Any], parameters: Mapping[str, str]
+    options: Mapping[str, Any],
+    settings: Settings,
+    item: Mapping[str, Any],
+    url: str,
+    parameters: Mapping[str, str],
 ) -> dict[str, str]:
     """FLYWAY_* for the history, beside what the task adds; nothing of our own that the tool does not need."""
     login = {
-        "url": jdbc_url(parameters),
+        "url": url,
         "user": parameters.get("user", ""),
         "password": parameters.get("password", ""),
     }
@@ -185,13 +246,14 @@ def _environment(
     flyway |= {
         "FLYWAY_LOCATIONS": ",".join(_location(text, settings.working_directory) for text in settings.locations),
         "FLYWAY_SCHEMAS": settings.schema,
+        "FLYWAY_DEFAULT_SCHEMA": settings.schema,
         "FLYWAY_TABLE": settings.table,
         "FLYWAY_BASELINE_VERSION": str(settings.baseline_version),
         "FLYWAY_BASELINE_ON_MIGRATE": _text(settings.baseline_on_migrate),
         "FLYWAY_OUT_OF_ORDER": _text(settings.out_of_order),
         "FLYWAY_IGNORE_MIGRATION_PATTERNS": ",".join(_patterns(item)),
         "FLYWAY_SQL_MIGRATION_SUFFIXES": ",".join(settings.sql_migration_suffixes),
-        "FLYWAY_ENCODING": settings.encoding,
+        "FLYWAY_ENCODING": str(item.get("encoding") or settings.encoding),
         "FLYWAY_CLEAN_DISABLED": "true",
         **{f"FLYWAY_PLACEHOLDERS_{name.upper()}": value for name, value in settings.placeholders.items()},
     }
@@ -213,8 +275,7 @@ def _filled(text: str, login: Mapping[str, str]) -> str:
 
 
 def _location(text: str, working_directory: str | None) -> str:
-    location = flyway_locations.parse(text, working_directory)
-    return location.descriptor if location.prefix == flyway_locations.FILESYSTEM else text
+    return flyway_locations.parse(text, working_directory).descriptor
 
 
 def _patterns(item: Mapping[str, Any]) -> list[str]:

@@ -15,6 +15,9 @@ description:
   - Says before what would be done, does it with the tool of the project (Flyway's command line, Maven, Gradle, or a program
     that migrates when it starts), and reads the history again. What the tool says of itself is not believed.
   - The plan is that of M(sre.runbooks.flyway_status), which needs no Java. When nothing is to be done the tool is not started.
+  - Flyway's command line is asked for its info before it may act, and is refused when it sees something else than was planned.
+    Afterwards the checksums of all rows are compared with the plan, whatever the tool was.
+  - Refuses a standby, a user without the rights that the plan needs, and a history that is not there unless it is said.
   - Refuses while another migration holds the lock, when validation fails, when a location is wrong, and without a backup
     where O(require_backup) asks for one. Nothing was changed then.
   - V(repair) removes rows of failed migrations, marks migrations without a file as deleted and gives rows the checksums of
@@ -34,7 +37,7 @@ attributes:
     description: Can run in C(check_mode) and return the plan without acting on it.
     support: full
     details:
-      - The tool is not started. What would be refused is refused.
+      - The tool is not started, except for V(info). What would be refused is refused.
   diff_mode:
     description: Returns details on what has changed (or would change), when in diff mode.
     support: full
@@ -48,10 +51,12 @@ attributes:
         outside, see RV(plan.uncertain).
 options:
   command:
-    description: What to do. M(sre.runbooks.flyway_status) is C(info) and C(validate).
+    description:
+      - What to do. V(info) asks the tool what it sees, changes nothing, also starts the tool in check mode, and with
+        O(tool.kind=cli) says where the tool sees the history otherwise than M(sre.runbooks.flyway_status).
     type: str
     required: true
-    choices: [migrate, repair]
+    choices: [info, migrate, repair]
   tool:
     description: The tool of the project.
     type: dict
@@ -74,7 +79,9 @@ options:
         description: Folder in which it is started. Needed for V(maven) and V(gradle).
         type: path
       arguments:
-        description: Further arguments. One that holds a password is refused, as every user of the machine could see it.
+        description:
+          - Further arguments. One that holds a password is refused, as every user of the machine could see it, and one that
+            sets what O(history) says, or has Flyway do something else.
         type: list
         elements: str
         default: []
@@ -82,7 +89,7 @@ options:
         description:
           - Further variables of its environment. C({url}), C({user}) and C({password}) stand for those of the history, for
             programs that call them otherwise, such as V(SPRING_DATASOURCE_PASSWORD).
-          - Write no secret here.
+          - Write no secret here. Variables that set what O(history) says are refused.
         type: dict
         default: {}
   require_backup:
@@ -124,6 +131,17 @@ options:
     description: How many applied migrations without a file V(repair) may mark as deleted.
     type: int
     default: 0
+  allow_new_history:
+    description:
+      - Make the history, and its schema, where there is none. Set it for the first migration of all only, as an absent
+        history is more often a wrong schema, table or database.
+    type: bool
+    default: false
+  allow_passed_over:
+    description:
+      - Make a baseline although tables are absent that migrations up to it would make. Flyway never runs those migrations.
+    type: bool
+    default: false
   allow_unverifiable:
     description:
       - Go on although there are Java migrations. Which there are, and whether they were changed, cannot be told from here.
@@ -223,6 +241,10 @@ plan:
       description: What is made first, of the schema, the history and a baseline.
       type: list
       elements: str
+    passed_over:
+      description: Migrations that a new baseline skips for good, each with its C(absent) tables.
+      type: list
+      elements: dict
     pending:
       description: Migrations to apply, in their order, each with C(version), C(description), C(type), C(script), C(checksum).
       type: list
@@ -295,10 +317,21 @@ tool:
       the last lines of its C(output); V(null) when it was not started.
   type: dict
   returned: success, and when the tool was run
+lock:
+  description: The lock of migrations after the run, with C(held), C(holder_pid), C(age_seconds) and C(blocked_pids).
+  type: dict
+  returned: success, and when the tool was run
+still_running:
+  description:
+    - Sessions of a tool that was ended, whose statements run on in the server, each with C(pid), C(seconds) and
+      C(blocked_pids).
+  type: list
+  elements: dict
+  returned: success, and when the tool was run
 refusal:
   description:
-    - Why it was not started. V(lock), V(validation), V(unverifiable), V(max_deleted), V(expected_pending), V(plan_digest) or
-      V(backup).
+    - Why it was not started. V(standby), V(lock), V(validation), V(new_history), V(passed_over), V(locations),
+      V(unverifiable), V(max_deleted), V(rights), V(expected_pending), V(plan_digest), V(backup) or V(tool_view).
   type: str
   returned: when it was refused
   sample: lock
@@ -308,10 +341,12 @@ refusals:
   elements: dict
   returned: when the history is in no state for it
 differences:
-  description: Migrations that only O(expected_pending) names (C(-)) and that only are pending (C(+)).
+  description:
+    - Migrations that only O(expected_pending) names (C(-)) and that only are pending (C(+)); or what only was planned (C(-))
+      and what only the tool sees (C(+)). V(null) where the tool's info cannot be compared.
   type: list
   elements: str
-  returned: when they differ
+  returned: when they differ, and with O(command=info)
 diff:
   description: Rows of the history before and after.
   type: dict

@@ -52,7 +52,10 @@ def server(throwaway: Throwaway) -> Throwaway:
 
 @dataclass
 class Scene:
-    """One schema with its folder of migrations; the tool writes a line each time that it is started."""
+    """One schema with its folder of migrations; the tool writes a line each time that it is started.
+
+    A history may be made, unless the test says otherwise.
+    """
 
     server: Throwaway
     folder: Path
@@ -80,6 +83,7 @@ class Scene:
             "login_password": self.server.password,
             "tool": {"kind": "cli", "executable": str(self.tool)},
             "timeout": 120,
+            "allow_new_history": True,
             **options,
         }
         result = run_module(
@@ -98,8 +102,10 @@ class Scene:
 
     @property
     def starts(self) -> int:
+        """How often it was started to change something."""
         log = self.folder / "starts"
-        return len(log.read_text().splitlines()) if log.exists() else 0
+        lines = log.read_text().splitlines() if log.exists() else []
+        return sum(not line.startswith("info ") for line in lines)
 
 
 @pytest.fixture
@@ -117,8 +123,8 @@ def scene(
     return made
 
 
-def script(path: Path, text: str) -> Path:
-    path.write_text(f"#!/bin/sh\n{text}")
+def script(path: Path, text: str, shell: str = "sh") -> Path:
+    path.write_text(f"#!/bin/{shell}\n{text}")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
     return path
 
@@ -157,13 +163,16 @@ def test_check_mode_plans_and_starts_nothing_then_it_runs_once(scene: Scene) -> 
 
 def test_nothing_secret_is_in_the_arguments(scene: Scene) -> None:
     ok(scene.run())
-    assert (scene.folder / "starts").read_text() == "migrate -outputType=json\n"
+    assert (scene.folder / "starts").read_text() == "info -outputType=json\nmigrate -outputType=json\n"
     told = scene.run(tool={"kind": "cli", "executable": str(scene.tool), "arguments": ["-password=hunter22"]})
     failed(told, "tool.arguments holds a password")
 
 
 def test_a_schema_that_is_not_there_is_made(scene: Scene) -> None:
     scene.sql(f"DROP SCHEMA {scene.schema}")
+    told = failed(scene.run(allow_new_history=False), "does not exist", "allow_new_history")
+    assert (told["refusal"], scene.starts) == ("new_history", 0)
+    failed(scene.run("repair"), "nothing to repair")
     planned = ok(scene.run(check=True))
     assert planned["plan"]["creates"] == ["the schema", "the history"]
     done = ok(scene.run())
@@ -171,12 +180,34 @@ def test_a_schema_that_is_not_there_is_made(scene: Scene) -> None:
     assert ok(scene.run())["changed"] is False
 
 
+def test_a_wrong_name_makes_no_second_history(scene: Scene) -> None:
+    ok(scene.run())
+    for wrong in ({"schema": f"{scene.schema}_not"}, {"table": "history"}):
+        for command in ("migrate", "repair"):
+            told = failed(
+                scene.run(command, history=wrong, allow_new_history=False), f"{scene.schema}.flyway_schema_history"
+            )
+            assert "new_history" in [each["id"] for each in told["refusals"]]
+    scene.sql("CREATE TABLE history (a int)")
+    failed(scene.run(history={"table": "history", "baseline_on_migrate": True}), "cannot be made under that name")
+    assert scene.starts == 1
+
+
 def test_a_baseline_is_part_of_the_plan(scene: Scene) -> None:
     scene.sql("CREATE TABLE older (id int)")
     failed(scene.run(), "holds objects but has no history")
     assert scene.starts == 0
+    told = failed(scene.run(check=True, history={"baseline_on_migrate": True}), "never run 1 (V1__things.sql", "things")
+    assert (told["refusal"], scene.starts) == ("passed_over", 0)
+    allowed = ok(scene.run(check=True, history={"baseline_on_migrate": True}, allow_passed_over=True))
+    assert allowed["plan"]["passed_over"][0]["absent"] == ["things"]
+    from_zero = ok(scene.run(check=True, history={"baseline_on_migrate": True, "baseline_version": "0"}))
+    assert [each["version"] for each in from_zero["plan"]["pending"]] == ["1", "2"]
+    scene.sql("CREATE TABLE things (id int)")
     planned = ok(scene.run(check=True, history={"baseline_on_migrate": True}))
+    assert planned["plan_digest"] != allowed["plan_digest"]
     assert planned["plan"]["creates"] == ["the history", "a baseline at 1"]
+    assert planned["plan"]["passed_over"][0]["absent"] == []
     assert [each["version"] for each in planned["plan"]["pending"]] == ["2"]
     scene.write(V2__names="CREATE TABLE names (id int);\n")
     ok(scene.run(history={"baseline_on_migrate": True}))
@@ -210,7 +241,7 @@ def test_a_failed_row_is_told_and_repair_removes_it(scene: Scene) -> None:
     )
     (scene.folder / "fail.py").write_text(
         "import os, psycopg2\n"
-        "url = os.environ['FLYWAY_URL'].removeprefix('jdbc:')\n"
+        "url = os.environ['FLYWAY_URL'].removeprefix('jdbc:').partition('?')[0]\n"
         "login = {'user': os.environ['FLYWAY_USER'], 'password': os.environ['FLYWAY_PASSWORD']}\n"
         "with psycopg2.connect(url, **login) as connection, connection.cursor() as cursor:\n"
         "    cursor.execute('SET search_path TO ' + os.environ['FLYWAY_SCHEMAS'])\n"
@@ -304,20 +335,98 @@ def test_two_files_of_one_version(scene: Scene) -> None:
 
 def test_a_tool_that_works_on_something_else_is_not_believed(scene: Scene, launcher: Path) -> None:
     liar = script(scene.folder / "liar", 'echo \'{"success": true, "migrationsExecuted": 2, "flywayVersion": "0"}\'\n')
-    told = failed(scene.run(tool={"kind": "cli", "executable": str(liar)}), "ended well, and yet", "V1__things.sql")
+    told = failed(scene.run(tool={"kind": "cli", "executable": str(liar)}), "was not started", "no migrations at all")
+    assert (told["refusal"], told["changed"]) == ("tool_view", False)
+    told = failed(scene.run(tool={"kind": "command", "executable": str(liar)}), "ended well, and yet", "V1__things.sql")
     assert told["changed"] is False
-    more = script(scene.folder / "more", f'FLYWAY_TARGET=1 exec {launcher} "$@"\n')
-    told = failed(scene.run(tool={"kind": "cli", "executable": str(more)}), "V2__names.sql (version 2) was planned")
+    more = script(scene.folder / "more", f'FLYWAY_TARGET=1 exec {launcher} "${{@:-migrate}}"\n', "bash")
+    told = failed(scene.run(tool={"kind": "cli", "executable": str(more)}), "- 2 names (Pending)", "Above Target")
+    assert (told["refusal"], told["changed"]) == ("tool_view", False)
+    assert "+ 2 names (Above Target)" in told["differences"]
+    assert scene.sql("SELECT to_regclass('flyway_schema_history') IS NULL") == [(True,)]
+    told = failed(scene.run(tool={"kind": "command", "executable": str(more)}), "V2__names.sql (version 2) was planned")
     assert (told["changed"], [each["version"] for each in told["applied"]]) == (True, ["1"])
+
+
+def test_a_tool_that_has_other_files_is_no_success(scene: Scene, launcher: Path) -> None:
+    old = scene.folder / "target"
+    old.mkdir()
+    (old / "V1__things.sql").write_text(V1)
+    (old / "V2__names.sql").write_text(V2.replace("text", "int"))
+    stale = script(
+        scene.folder / "stale", f'FLYWAY_LOCATIONS=filesystem:{old} exec {launcher} "${{@:-migrate}}"\n', "bash"
+    )
+    told = failed(scene.run(tool={"kind": "command", "executable": str(stale)}), "V2__names.sql", "has another file")
+    assert told["changed"] is True
+
+
+def test_the_files_of_the_project_name_no_other_schema(scene: Scene) -> None:
+    other = f"{scene.schema}_other"
+    scene.sql(f"CREATE SCHEMA {other}")
+    (scene.folder / "flyway.conf").write_text(f"flyway.defaultSchema={other}\nflyway.schemas={other}\n")
+    done = ok(scene.run(tool={"kind": "cli", "executable": str(scene.tool), "directory": str(scene.folder)}))
+    assert [each["version"] for each in done["applied"]] == ["1", "2"]
+    assert scene.sql(f"SELECT count(*) FROM pg_class WHERE relnamespace = '{other}'::regnamespace") == [(0,)]
+
+
+def test_info_of_the_tool_beside_our_view(scene: Scene, launcher: Path) -> None:
+    ok(scene.run())
+    scene.write(V3__more="CREATE TABLE more (id int);\n")
+    for check in (True, False):
+        seen = ok(scene.run("info", check=check))
+        assert (seen["changed"], seen["differences"], seen["tool"]["kind"]) == (False, [], "cli")
+        assert "the tool sees the same 3 migrations" in seen["msg"]
+    older = script(scene.folder / "older", f'FLYWAY_TARGET=2 exec {launcher} "$@"\n')
+    other = ok(scene.run("info", tool={"kind": "cli", "executable": str(older)}))
+    assert other["differences"] == ["- 3 more (Pending)", "+ 3 more (Above Target)"]
+    assert other["warnings"]
+    project = scene.folder / "project"
+    project.mkdir()
+    script(project / "gradlew", f'echo "$@"\nexec {launcher} info\n')
+    told = ok(scene.run("info", tool={"kind": "gradle", "directory": str(project)}))
+    assert told["differences"] is None
+    assert "flywayInfo" in told["tool"]["output"][0]
+    assert any("more" in line and "Pending" in line for line in told["tool"]["output"])
+    broken = script(scene.folder / "broken", "echo no memory >&2\nexit 3\n")
+    failed(scene.run("info", tool={"kind": "cli", "executable": str(broken)}), "info failed", "no memory")
+    assert scene.starts == 1
+
+
+def test_a_user_that_may_only_read_is_refused_before(scene: Scene) -> None:
+    ok(scene.run())
+    scene.write(V3__more="CREATE TABLE more (id int);\n")
+    scene.sql(
+        f"CREATE ROLE reader_{scene.schema} LOGIN PASSWORD 'reads-only'",
+        f"GRANT USAGE ON SCHEMA {scene.schema} TO reader_{scene.schema}",
+        f"GRANT SELECT ON flyway_schema_history TO reader_{scene.schema}",
+    )
+    login: dict[str, Any] = {"login_user": f"reader_{scene.schema}", "login_password": "reads-only"}
+    told = failed(scene.run(check=True, **login), "may not INSERT here", "GRANT INSERT")
+    assert (told["refusal"], scene.starts) == ("rights", 1)
+    scene.sql(f"GRANT INSERT ON flyway_schema_history TO reader_{scene.schema}")
+    warned = ok(scene.run(check=True, **login))
+    assert any("may not make anything in schema" in str(text) for text in warned["warnings"])
+    (scene.folder / "sql" / "V3__more.sql").unlink()
+    assert ok(scene.run(**login))["changed"] is False
+
+
+def test_a_statement_that_outlives_the_tool_is_named(scene: Scene) -> None:
+    scene.write(V3__slow="CREATE TABLE slow (id int);\nSELECT pg_sleep(120);\n")
+    told = failed(scene.run(timeout=14), "did not end in time", "still runs its statement", "pg_cancel_backend(")
+    (left,) = told["still_running"]
+    assert f"Process {left['pid']}" in told["msg"]
+    assert "held" in told["lock"]
+    name = f"SELECT query, pg_cancel_backend(pid) FROM pg_stat_activity WHERE pid = {left['pid']}"
+    assert scene.sql(name) == [("SELECT pg_sleep(120)", True)]
 
 
 def test_a_tool_that_does_not_end_is_ended_with_its_children(scene: Scene) -> None:
     pids = scene.folder / "pids"
     slow = script(scene.folder / "slow", f"sleep 300 & echo $! > {pids}\necho waiting for the lock\nwait\n")
-    told = failed(
-        scene.run(tool={"kind": "cli", "executable": str(slow)}, timeout=12), "did not end in time", "all its"
-    )
-    assert told["tool"]["timed_out"] is True
+    for kind in ("cli", "command"):
+        told = failed(scene.run(tool={"kind": kind, "executable": str(slow)}, timeout=12), "did not end in time")
+        assert told["tool"]["timed_out"] is True
+    assert "No session of it is left" in told["msg"]
     assert told["tool"]["output"] == ["waiting for the lock"]
     assert told["changed"] is False
     child = Path(f"/proc/{pids.read_text().strip()}/stat")
@@ -342,7 +451,7 @@ def test_a_program_that_migrates_when_it_starts(scene: Scene, launcher: Path) ->
         del os.environ["PRIVATE_TOKEN_OF_OURS"]
     assert [each["version"] for each in done["applied"]] == ["1", "2"]
     seen = (scene.folder / "environment").read_text()
-    assert f"DB_URL=jdbc:postgresql://127.0.0.1:{scene.server.port}/{DATABASE}\n" in seen
+    assert f"DB_URL=jdbc:postgresql://127.0.0.1:{scene.server.port}/{DATABASE}?ApplicationName=sre.runbooks-" in seen
     assert f"FLYWAY_SCHEMAS={scene.schema}\n" in seen
     assert "PRIVATE_TOKEN" not in seen
     failed(scene.run("repair", tool=tool), "cannot repair")
@@ -381,6 +490,7 @@ def test_maven(scene: Scene) -> None:
     tool = {"kind": "maven", "directory": str(project)}
     done = ok(scene.run(tool=tool, timeout=400))
     assert [each["version"] for each in done["applied"]] == ["1", "2"]
+    assert scene.rows(), "the schema is that of the history, whatever the project's own file says"
     scene.write(V3__broken="SELECT nonsense();\n")
     failed(scene.run(tool=tool, timeout=400), "V3__broken.sql", "rolled it back", "nonsense")
 
@@ -398,6 +508,10 @@ POM = """\
         <groupId>org.flywaydb</groupId>
         <artifactId>flyway-maven-plugin</artifactId>
         <version>10.20.1</version>
+        <configuration>
+          <defaultSchema>elsewhere</defaultSchema>
+          <schemas><schema>elsewhere</schema></schemas>
+        </configuration>
         <dependencies>
           <dependency>
             <groupId>org.flywaydb</groupId>
@@ -463,7 +577,7 @@ def test_output_is_bounded_and_without_secrets(scene: Scene) -> None:
         scene.folder / "loud",
         'i=0; while [ $i -lt 20000 ]; do echo "line $i"; i=$((i+1)); done; echo "connecting with $FLYWAY_PASSWORD"\nexit 1\n',
     )
-    told = failed(scene.run(tool={"kind": "cli", "executable": str(loud)}))
+    told = failed(scene.run(tool={"kind": "command", "executable": str(loud)}))
     assert len(told["tool"]["output"]) <= 40
     assert told["tool"]["output"][-1] == "connecting with [redacted]"
 
@@ -485,13 +599,26 @@ def test_no_backup_no_migration(scene: Scene, backups: Path) -> None:
 def test_a_fresh_backup_of_this_database_is_enough(scene: Scene, backups: Path) -> None:
     make_backup(scene, backups, DATABASE)
     wanted = {"directory": str(backups), "set": "all", "max_age_hours": 1}
-    failed(scene.run(require_backup={**wanted, "database": "other_db"}), "does not hold the database other_db")
+    failed(scene.run(require_backup={**wanted, "database": "other_db"}), "does not hold the database", "other_db")
+    failed(scene.run(require_backup=wanted, login_db="postgres"), "does not hold the database postgres")
     time.sleep(0.1)
     failed(scene.run(require_backup={**wanted, "max_age_hours": 0.00001}), "hours old, the newest good one")
     done = ok(scene.run(require_backup=wanted))
     assert done["backup"]["verified"] is True
     assert [each["version"] for each in done["applied"]] == ["1", "2"]
     assert ok(scene.run(require_backup={**wanted, "set": "none"}))["changed"] is False
+
+
+def test_a_backup_of_a_database_of_the_same_name_elsewhere_is_not_enough(scene: Scene, backups: Path) -> None:
+    make_backup(scene, backups, DATABASE)
+    (manifest,) = backups.glob("all/*/manifest.json")
+    held = json.loads(manifest.read_text())
+    for each in held["databases"]:
+        each["system_identifier"] = "7000000000000000001"
+    manifest.write_text(json.dumps(held))
+    wanted = {"directory": str(backups), "set": "all"}
+    told = failed(scene.run(require_backup=wanted), "on another server", "7000000000000000001")
+    assert (told["refusal"], scene.starts) == ("backup", 0)
 
 
 def make_backup(scene: Scene, backups: Path, database: str) -> None:

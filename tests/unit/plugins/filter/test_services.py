@@ -50,3 +50,12 @@ def test_what_is_selected_comes_in_the_order_of_the_inventory(selected, names):
 def test_what_selects_nothing_is_an_error_that_shows_what_there_is(listed, selected, message):
     with pytest.raises(AnsibleFilterError, match=message):
         services(listed, {}, selected)
+
+
+def test_the_name_stands_in_lists_and_dictionaries_too():
+    defaults = {"locations": ["filesystem:/srv/{name}/sql"], "tool": {"directory": "/srv/{name}", "port": 1}}
+    assert services(["case"], defaults)[0] == {
+        "name": "case",
+        "locations": ["filesystem:/srv/case/sql"],
+        "tool": {"directory": "/srv/case", "port": 1},
+    }

@@ -217,13 +217,12 @@ def test_pending_in_the_order_of_migrate() -> None:
 def test_pending_where_migrate_makes_a_baseline(on: bool, empty: bool, expected: list[str]) -> None:
     found = history([], [file("V1"), file("V2")], presence="no_table", empty=empty, baseline_on_migrate=on)
     assert [info.name for info in flyway_plan.pending(found)] == expected
-    assert flyway_plan.makes_baseline(found) is (on and not empty)
+    assert found.makes_baseline is (on and not empty)
 
 
 @pytest.mark.parametrize(
     ("values", "word"),
     [
-        ({"lock": Lock(True, 5, 3.0)}, "process 5 for 3 s"),
         ({"presence": "no_table"}, "has no history"),
         ({"files": []}, "no migration lies"),
         ({"lines": [("1", "SQL", False)]}, "failed"),

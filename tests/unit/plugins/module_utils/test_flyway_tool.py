@@ -35,10 +35,13 @@ def tool(item: dict[str, Any] | None = None, command: str = "migrate", **options
     return flyway_tool.of(given, command, Settings.of(history), history, LOGIN)
 
 
-def answer(text: str, folder: Path, code: int = 0, error: str = "") -> flyway_tool.Answer:
+def answer(text: str, folder: Path, code: int = 0, error: str = "", kind: str = "cli") -> flyway_tool.Answer:
     (folder / "out").write_text(text)
     script = f"import sys; print(open({str(folder / 'out')!r}).read()); sys.stderr.write({error!r}); sys.exit({code})"
-    return flyway_tool.run(tool(arguments=["-c", script]), 30, lambda seconds: None)
+    program = folder / "program"
+    program.write_text(f"#!{sys.executable}\n{script}\n")
+    program.chmod(0o755)
+    return flyway_tool.run(tool(kind=kind, executable=str(program)), 30, lambda seconds: None)
 
 
 def test_settings_are_given_by_environment_and_nothing_secret_by_arguments() -> None:
@@ -46,7 +49,8 @@ def test_settings_are_given_by_environment_and_nothing_secret_by_arguments() -> 
         {"schema": "cases", "table": "history", "out_of_order": True, "target": "7", "placeholders": {"Region": "eu"}}
     )
     seen = made.environment
-    assert seen["FLYWAY_URL"] == "jdbc:postgresql://db.example:5433/shop"
+    assert seen["FLYWAY_URL"] == f"jdbc:postgresql://db.example:5433/shop?ApplicationName={made.application_name}"
+    assert seen["FLYWAY_DEFAULT_SCHEMA"] == "cases", "of the project's own files none may name another one"
     assert (seen["FLYWAY_USER"], seen["FLYWAY_PASSWORD"]) == ("flyway", "hunter22")
     assert (seen["FLYWAY_SCHEMAS"], seen["FLYWAY_TABLE"], seen["FLYWAY_TARGET"]) == ("cases", "history", "7")
     assert (seen["FLYWAY_OUT_OF_ORDER"], seen["FLYWAY_CLEAN_DISABLED"]) == ("true", "true")
@@ -87,7 +91,11 @@ def test_our_own_environment_stays_here(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ({"host": "h", "dbname": "d"}, "jdbc:postgresql://h:5432/d"),
         ({"dbname": "d"}, "jdbc:postgresql://localhost:5432/d"),
-        ({"host": "a,b", "port": "1", "dbname": "d"}, "jdbc:postgresql://a:1,b:1/d"),
+        ({"host": "a,b", "port": "1", "dbname": "d"}, "jdbc:postgresql://a:1,b:1/d?targetServerType=primary"),
+        (
+            {"host": "h", "dbname": "d", "target_session_attrs": "primary"},
+            "jdbc:postgresql://h:5432/d?targetServerType=primary",
+        ),
         ({"host": "::1", "dbname": "d"}, "jdbc:postgresql://[::1]:5432/d"),
         (
             {"host": "h", "dbname": "d", "sslmode": "verify-full", "sslrootcert": "/ca"},
@@ -126,6 +134,87 @@ def test_a_secret_argument_is_refused(argument: str) -> None:
 def test_errors_stand_in_json_on_standard_output_whatever_its_shape(text: str, error: str, tmp_path: Path) -> None:
     for code in (0, 1):
         assert answer(text, tmp_path, code).error == error
+
+
+def test_json_of_a_service_is_its_log_and_not_the_word_of_flyway(tmp_path: Path) -> None:
+    log = '{"level":"INFO","message":"Starting"}\n{"level":"ERROR","message":"Migration V2 failed"}\n{"level":"INFO","message":"bye"}'
+    found = answer(log, tmp_path, 1, kind="command")
+    assert "Migration V2 failed" in found.error
+    assert found.output == log.splitlines()
+    assert found.told == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument"),
+    [
+        ("cli", "-url=jdbc:postgresql://elsewhere/db"),
+        ("cli", "-cleanDisabled=false"),
+        ("cli", "clean"),
+        ("cli", "-defaultSchema=identity"),
+        ("cli", "-schemas=identity"),
+        ("cli", "-configFiles=other.conf"),
+        ("cli", "-environment=prod"),
+        ("cli", "-environments.default.url=x"),
+        ("cli", "-placeholders.region=eu"),
+        ("cli", "-target=3"),
+        ("maven", "-Dflyway.defaultSchema=identity"),
+        ("maven", "-Dflyway.url=x"),
+        ("maven", "flyway:clean"),
+        ("maven", "org.flywaydb:flyway-maven-plugin:10.0.0:clean"),
+        ("gradle", "-Pflyway.schemas=identity"),
+        ("gradle", "-Dflyway.locations=x"),
+        ("gradle", "flywayClean"),
+        ("gradle", ":app:flywayClean"),
+    ],
+)
+def test_arguments_may_not_name_another_history_or_deed(kind: str, argument: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"tool\.arguments (sets|has)"):
+        tool(kind=kind, directory=str(tmp_path), arguments=[argument])
+
+
+@pytest.mark.parametrize(
+    ("kind", "argument"),
+    [
+        ("cli", "-X"),
+        ("cli", "-connectRetries=3"),
+        ("cli", "-jarDirs=/opt/drivers"),
+        ("maven", "-Pprod"),
+        ("maven", "process-resources"),
+        ("maven", "-Dflyway.connectRetries=3"),
+        ("gradle", "-Penv=prod"),
+        ("gradle", "processResources"),
+        ("command", "--spring.flyway.connect-retries=3"),
+    ],
+)
+def test_other_arguments_are_passed_on(kind: str, argument: str, tmp_path: Path) -> None:
+    assert argument in tool(kind=kind, directory=str(tmp_path), arguments=[argument]).command
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FLYWAY_URL", "jdbc:postgresql://elsewhere/db"),
+        ("FLYWAY_DEFAULT_SCHEMA", "identity"),
+        ("FLYWAY_CLEAN_DISABLED", "false"),
+        ("FLYWAY_CONFIG_FILES", "other.conf"),
+        ("FLYWAY_PLACEHOLDERS_REGION", "eu"),
+        ("MAVEN_OPTS", "-Xmx1g -Dflyway.table=other"),
+    ],
+)
+def test_the_environment_may_not_name_another_history(name: str, value: str) -> None:
+    with pytest.raises(InputError, match=r"tool\.environment sets Flyway's"):
+        tool(environment={name: value})
+    assert tool(environment={"FLYWAY_CONNECT_RETRIES": "3"}).environment["FLYWAY_CONNECT_RETRIES"] == "3"
+
+
+def test_the_encoding_is_given_as_it_was_written() -> None:
+    assert tool({"encoding": "UTF-16LE"}).environment["FLYWAY_ENCODING"] == "UTF-16LE"
+    assert tool().environment["FLYWAY_ENCODING"].upper() == "UTF-8"
+
+
+def test_the_vendor_of_spring_is_postgresql() -> None:
+    seen = tool({"locations": ["classpath:db/migration/{vendor}", "filesystem:/srv/{vendor}"]}).environment
+    assert seen["FLYWAY_LOCATIONS"] == "classpath:db/migration/postgresql,filesystem:/srv/postgresql"
 
 
 def test_success_is_silent(tmp_path: Path) -> None:
