@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.sre.runbooks.plugins.module_utils import flyway_status
+from ansible_collections.sre.runbooks.plugins.module_utils import flyway_checks, flyway_inspect, flyway_status
 from ansible_collections.sre.runbooks.plugins.module_utils.clock import Clock, Deadline
 from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputError
 from ansible_collections.sre.runbooks.plugins.module_utils.flyway_checksum import checksum
-from ansible_collections.sre.runbooks.plugins.module_utils.flyway_lock import key
-from ansible_collections.sre.runbooks.plugins.module_utils.flyway_settings import SUBOPTIONS
+from ansible_collections.sre.runbooks.plugins.module_utils.flyway_lock import Lock, key
+from ansible_collections.sre.runbooks.plugins.module_utils.flyway_resolve import Resolution
+from ansible_collections.sre.runbooks.plugins.module_utils.flyway_settings import SUBOPTIONS, Settings
+from ansible_collections.sre.runbooks.plugins.module_utils.flyway_table import Table
 from ansible_collections.sre.runbooks.plugins.module_utils.operation import Context
 from tests.integration.throwaway_postgres import Throwaway, throwaway
 
@@ -409,3 +411,29 @@ def test_one_database_that_does_not_answer_leaves_the_others_judged(shop: Shop) 
     assert statuses(result)["validate"] == "pass"
     assert statuses(result, "two") == {"": "fail"}
     assert "no_such_database" in result["histories"][1]["error"]
+
+
+def test_rows_newer_than_the_files_are_not_green(shop: Shop) -> None:
+    rows = [(str(number), "SQL", f"V{number}__m.sql", 7) for number in range(2, 9)]
+    shop.table(("1", "SQL", "V1__a.sql", shop.file("V1__a.sql", "a")), *rows)
+    result = shop.ask(pending="fail")
+    seen = statuses(result)
+    assert (result["verdict"], seen["changed"], seen["locations"], seen["pending"]) == (
+        "unverified",
+        "unverified",
+        "unverified",
+        "pass",
+    )
+    for part in ("changed", "locations"):
+        assert "2, 3, 4, 5, 6, 7, 8" in check(result, part)["observed"]
+        assert "rollback" in check(result, part)["hint"]
+
+
+def test_a_standby_knows_no_lock(shop: Shop) -> None:
+    shop.table(("1", "SQL", "V1__a.sql", shop.file("V1__a.sql", "a")))
+    history = flyway_inspect.judge(
+        Settings.of(shop.history(), "one"), Table("present", standby=True), Resolution(), Lock(known=False)
+    )
+    (row,) = [each for each in flyway_checks.checks_of(history, "allow", 600, "") if each.id == "flyway.one.lock"]
+    assert (row.status, row.observed) == ("unverified", "the server is a standby")
+    assert statuses(shop.ask())["lock"] == "pass"
