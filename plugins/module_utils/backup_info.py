@@ -161,9 +161,9 @@ def _sources(newest: BackupSet | None, asked: Sequence[tuple[str, Identity | Pos
             unknown.append(f"{database}: {answer.message}")
         elif saved is None:
             unknown.append(f"{database} has no whole backup")
-        elif why := saved.other_source(*answer):
+        elif why := saved.other_source(answer.dbname, answer.system_identifier):
             others.append(why)
-        elif None in (saved.system_identifier, answer[1]):
+        elif None in (saved.system_identifier, answer.system_identifier):
             unknown.append(f"{database}: the identifier of its server may not be read")
     if others:
         hint = (

@@ -17,7 +17,6 @@ from .databases import Database
 from .errors import RefusedError
 from .postgres import Session
 
-Identity = tuple[str, str | None]  # name of a database, and system identifier of its cluster where that may be read
 GROWTH = 1.2  # dumps of the same database differ in how well they are compressed
 
 _FACTS = """SELECT d.oid::bigint, d.datname, pg_catalog.pg_database_size(d.oid)::bigint,
@@ -32,6 +31,14 @@ _ROLES = """SELECT DISTINCT pg_catalog.pg_get_userbyid(found.oid) FROM (
       AND dbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())
     UNION SELECT c.relowner FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_') found ORDER BY 1"""
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A database by its name, and its cluster by its system identifier, where that may be read."""
+
+    dbname: str
+    system_identifier: str | None
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,8 @@ def facts(session: Session) -> Facts:
 
 
 def identity(session: Session) -> Identity:
-    """Name of the database that is asked, and of its cluster."""
-    return str(session.value("SELECT pg_catalog.current_database()")), system_identifier(session)
+    """Which database is asked."""
+    return Identity(str(session.value("SELECT pg_catalog.current_database()")), system_identifier(session))
 
 
 def system_identifier(session: Session) -> str | None:

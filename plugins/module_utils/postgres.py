@@ -324,7 +324,7 @@ def _refuse_pooler(opened: Session, connection: Any) -> None:
         process = opened.value("SELECT pg_catalog.pg_backend_pid()")
     except PostgresError as error:
         if error.kind == "lost" and error.__cause__:  # a pooler looks for a server only now
-            raise _connect_error(opened.where, str(error.__cause__)) from error
+            raise _connect_error(opened.where, str(error.__cause__)) from None
         raise
     if process != connection.info.backend_pid:
         raise PostgresError(
