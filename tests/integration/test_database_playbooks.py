@@ -274,15 +274,16 @@ def test_repair_once_and_again(case_schema: None, release: Path, playbooks: Play
     assert everything() == settled
 
 
-class GatedRepair:
-    """A repair in an inventory that asks for the signatures of two people, ada and bob."""
+class Gated:
+    """A repair, or a migration, in an inventory that asks for the signatures of two people, ada and bob."""
 
-    def __init__(self, playbooks: Playbooks, release: Path, folder: Path) -> None:
+    def __init__(self, playbooks: Playbooks, release: Path, folder: Path, command: str) -> None:
+        self._procedure = f"hafnium.flyway_{command}"
         self._playbooks, self.people, self.request = playbooks, People(folder), folder / "request.json"
         for name in ("ada", "bob"):
             self.people.person(name)
         variables = {
-            "hafnium_flyway_repair_approval": True,
+            f"hafnium_flyway_{command}_approval": True,
             "approval_inventory": "lab",
             "approval_allowed_signers_file": str(self.people.allowed),
             **json.loads(of_case(release)[1]),
@@ -292,7 +293,7 @@ class GatedRepair:
 
     def run(self, *arguments: str, **extra: Any) -> Run:
         given = ("-i", str(self._inventory), *ONE, *arguments, "-e", json.dumps(extra))
-        return self._playbooks.run("hafnium.flyway_repair", *given)
+        return self._playbooks.run(self._procedure, *given)
 
     def plan(self) -> Run:
         asked = {
@@ -308,13 +309,13 @@ class GatedRepair:
 
 
 @pytest.fixture
-def gated(playbooks: Playbooks, release: Path, tmp_path: Path) -> GatedRepair:
+def gated(playbooks: Playbooks, release: Path, tmp_path: Path) -> Gated:
     folder = tmp_path / "people"
     folder.mkdir()
-    return GatedRepair(playbooks, release, folder)
+    return Gated(playbooks, release, folder, "repair")
 
 
-def test_repair_is_done_once_when_two_people_have_signed_it(case_schema: None, gated: GatedRepair) -> None:
+def test_repair_is_done_once_when_two_people_have_signed_it(case_schema: None, gated: Gated) -> None:
     failed_row()
     before = everything()
     planned = gated.plan()
@@ -343,8 +344,30 @@ def test_repair_is_done_once_when_two_people_have_signed_it(case_schema: None, g
     assert everything() == failed_again
 
 
+def test_migrate_is_done_once_when_two_people_have_signed_it(
+    case_schema: None, playbooks: Playbooks, release: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "people"
+    folder.mkdir()
+    gated, before = Gated(playbooks, release, folder, "migrate"), everything()
+    planned = gated.plan()
+    assert gated.request.exists(), planned.output
+    (line,) = json.loads(gated.request.read_text())["plan_summary"]
+    assert "apply 2 note: V2__note.sql" in line
+    for refused in (gated.run(), gated.act("ada"), gated.run(hafnium_flyway_migrate_approval=False)):
+        assert refused.code == 2, refused.output
+        assert everything() == before
+    done = gated.act("ada", "bob")
+    assert done.code == 0, done.output
+    assert rows("hafnium", "SELECT success FROM cases.flyway_schema_history WHERE version = '2'") == [(True,)]
+    settled = everything()
+    again = gated.run()
+    assert (again.code, again.changed()) == (0, 0), again.output
+    assert everything() == settled
+
+
 def test_a_repair_that_is_to_be_approved_takes_nothing_else_by_an_extra_variable(
-    case_schema: None, gated: GatedRepair, tmp_path: Path
+    case_schema: None, gated: Gated, tmp_path: Path
 ) -> None:
     failed_row()
     before, trace = everything(), tmp_path / "was-run"
