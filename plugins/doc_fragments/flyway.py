@@ -49,7 +49,8 @@ options:
       locations:
         description:
           - Where the migrations lie, as Flyway writes it. V(filesystem:/srv/app/migrations) is a folder,
-            V(classpath:db/migration) a folder within O(ignore:jars). Wildcards are those of Flyway.
+            V(classpath:db/migration) a folder within O(ignore:jars). Wildcards are those of Flyway, and C({vendor}), as
+            Spring writes it, stands for C(postgresql).
         type: list
         elements: str
         default: ["classpath:db/migration"]
@@ -178,7 +179,8 @@ options:
       locations:
         description:
           - Where the migrations lie, as Flyway writes it. V(filesystem:/srv/app/migrations) is a folder,
-            V(classpath:db/migration) a folder within O(ignore:jars). Wildcards are those of Flyway.
+            V(classpath:db/migration) a folder within O(ignore:jars). Wildcards are those of Flyway, and C({vendor}), as
+            Spring writes it, stands for C(postgresql).
         type: list
         elements: str
         default: ["classpath:db/migration"]
