@@ -226,6 +226,18 @@ def test_migrate_once_and_again(case_schema: None, release: Path, playbooks: Pla
     assert everything() == settled
 
 
+def test_a_history_keeps_a_url_and_a_login_of_its_own(case_schema: None, release: Path, playbooks: Playbooks) -> None:
+    (variables,) = [json.loads(text) for text in of_case(release)[1:]]
+    own = next(each for each in variables["hafnium_flyway_histories"] if each["name"] == "case")
+    own["url"] = "jdbc:postgresql://{{ lab_postgres_host }}:{{ lab_postgres_port }}/hafnium"
+    own |= {"login_user": "{{ lab_sre_user }}", "login_password": "{{ lab_sre_password }}"}
+    before = everything()
+    run = playbooks.run("hafnium.flyway_migrate", *ONE, "-e", json.dumps(variables), "--check")
+    assert run.code == 2, run.output
+    assert "may not INSERT here" in " ".join(run.output.split()), run.output
+    assert everything() == before
+
+
 def test_migrate_wants_the_backup_that_the_inventory_asks_for(
     case_schema: None, release: Path, backups: Path, playbooks: Playbooks
 ) -> None:
