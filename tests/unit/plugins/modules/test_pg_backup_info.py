@@ -13,6 +13,7 @@ import pytest
 pytest.importorskip("psycopg2")
 
 from ansible_collections.sre.runbooks.plugins.module_utils import databases
+from ansible_collections.sre.runbooks.plugins.module_utils.backup_plan import Identity
 from ansible_collections.sre.runbooks.plugins.module_utils.postgres import PostgresError
 from ansible_collections.sre.runbooks.plugins.modules import pg_backup_info
 from tests.unit.plugins import backup_folder
@@ -72,11 +73,11 @@ def test_each_check_alone(capsys: Capture, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answers", "found"),
     [
-        ([("one_db", "7"), ("two_db", "7")], "pass"),
-        ([("one_db", "7"), ("two_db", "8")], "fail"),  # another server
-        ([("one_db", "7"), ("two_of_staging", "7")], "fail"),  # another database of the same server
-        ([("one_db", "7"), ("two_db", None)], "unverified"),
-        ([("one_db", "7"), PostgresError("refused", "PostgreSQL at 127.0.0.1: away")], "unverified"),
+        ([Identity("one_db", "7"), Identity("two_db", "7")], "pass"),
+        ([Identity("one_db", "7"), Identity("two_db", "8")], "fail"),  # another server
+        ([Identity("one_db", "7"), Identity("two_of_staging", "7")], "fail"),  # another database of the same server
+        ([Identity("one_db", "7"), Identity("two_db", None)], "unverified"),
+        ([Identity("one_db", "7"), PostgresError("refused", "PostgreSQL at 127.0.0.1: away")], "unverified"),
     ],
 )
 def test_whose_backup_it_is(
@@ -94,7 +95,7 @@ def test_whose_backup_it_is(
 def test_a_source_without_a_backup_is_not_green(
     capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(databases, "each", lambda *_arguments: [("one_db", "7")])
+    monkeypatch.setattr(databases, "each", lambda *_arguments: [Identity("one_db", "7")])
     sources = [{"name": "one", "login_db": "one_db"}]
     assert status(info(capsys, tmp_path, sources=sources))["source"] == "unverified"
     backup_folder.write(tmp_path, "shop", time.time() - HOUR, ("two",))
