@@ -6,7 +6,7 @@ Ours is the best of some runs of ansible-playbook with the one task (which also 
 less the best of as many runs of a play without a task. Theirs is the best of some runs of Flyway's command line alone,
 without Ansible. All take turns, on a server of the benchmark's own.
 
-Run alone: ``python -m tests.benchmarks.flyway_status``.
+Run alone: ``make bench B=flyway_status``.
 """
 
 from __future__ import annotations

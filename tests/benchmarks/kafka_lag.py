@@ -7,7 +7,7 @@ of as many runs of a play without a task. Theirs is the best of some runs of the
 without the shell script around it, with the Java options that kafka-run-class.sh gives it. All take turns. A loop over
 500 groups takes minutes, so CALLS calls are measured and multiplied.
 
-Run alone: ``python -m tests.benchmarks.kafka_lag``.
+Run alone: ``make bench B=kafka_lag``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Scan of a ledger against ``jq -c . LEDGER >/dev/null``, which finds broken JSON and no other fault.
 
-``SIZE_MB`` (default 1024) sets the size. Run alone: ``python -m tests.benchmarks.ledger_scan``.
+``SIZE_MB`` (default 1024) sets the size. Run alone: ``make bench B=ledger_scan``.
 """
 
 from __future__ import annotations

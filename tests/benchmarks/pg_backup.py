@@ -3,7 +3,7 @@
 """A backup and a restore by the modules against plain ``pg_dump --format=custom`` and ``pg_restore``.
 
 Ours includes what the plain programs leave out: the fingerprint of every table, sha256, reading back, and comparing what
-was restored. ``SIZE_MB`` (default 200) sets the size of the database. Run alone: ``python -m tests.benchmarks.pg_backup``.
+was restored. ``SIZE_MB`` (default 200) sets the size of the database. Run alone: ``make bench B=pg_backup``.
 """
 
 from __future__ import annotations

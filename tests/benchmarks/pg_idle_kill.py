@@ -6,7 +6,7 @@ The sessions are real ones, on a server of the benchmark's own; ``SESSIONS`` (de
 task in check mode; theirs is a task that runs psql with the runbook's condition as a SELECT, which ends nothing either.
 Both are the best of some runs of a play, less the best of as many runs of an empty one. All take turns.
 
-Run alone: ``python -m tests.benchmarks.pg_idle_kill``.
+Run alone: ``make bench B=pg_idle_kill``.
 """
 
 from __future__ import annotations
