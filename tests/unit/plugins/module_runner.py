@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils import _internal
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.sre.runbooks.plugins.module_utils.clock import Clock, Deadline
@@ -21,7 +22,8 @@ def run_module(
 ) -> dict[str, Any]:
     """The result that the module prints.
 
-    Another test may have loaded ansible-core's controller into this process, which would show warnings instead.
+    Another test may have loaded ansible-core's controller into this process, which would show warnings instead; and
+    warnings of modules that ran before in this process are theirs.
     """
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -29,6 +31,8 @@ def run_module(
         pytest.raises(SystemExit),
     ):
         patch.setattr(_internal, "is_controller", False)
+        patch.setattr(warnings, "_global_warnings", {})
+        patch.setattr(warnings, "_global_deprecations", {})
         module.main()
     result: dict[str, Any] = json.loads(capsys.readouterr().out)
     return result
