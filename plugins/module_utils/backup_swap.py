@@ -11,11 +11,11 @@ tells where it was cut off. Nobody can connect to either side until all are exch
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from . import backup_marks, backup_server
-from .backup_marks import CLOSED, READY
+from .backup_marks import CLOSED, READY, Mark
 from .backup_numbers import Keeper
 from .backup_server import END_SECONDS, Server, State, Statement
 from .backup_targets import Target
@@ -138,7 +138,10 @@ def undo(targets: Sequence[Target], job: Job) -> int:
         target = move.target
         if move.live is not None:
             done.append((target.server, backup_server.comment(target.undone, job.mark("undone"))))
-        done += _open_again(target.server, target.name, job)
+        done += _open_again(
+            target,
+            lambda mark: backup_marks.back(mark.rest, job.run, job.backup_id, job.clock.now()).text(),
+        )
     _finish(done)
     return ended
 
@@ -251,16 +254,16 @@ def _told(steps: Sequence[tuple[Server, Statement]]) -> str:
     return " ".join(f"{statement};" for _server, statement in steps) + f" (server {steps[0][0].address})"
 
 
-def _open_again(server: Server, name: str, job: Job) -> list[tuple[Server, Statement]]:
-    """What makes a database again what it was before it was replaced, but for a comment that it was put back."""
+def _open_again(target: Target, words: Callable[[Mark], str | None]) -> list[tuple[Server, Statement]]:
+    """What makes a database that was marked for an exchange open again, as it was; ``words`` gives its comment."""
+    server, name = target.server, target.name
     state = server.state(name)
     mark = state.mark if state else None
     if mark is None or mark.kind != "before":
         return []
-    text = backup_marks.back(mark.rest, job.run, job.backup_id, job.clock.now()).text()
     return [
         (server, backup_server.allow(name, mark.step != CLOSED)),
-        (server, backup_server.comment(name, text)),
+        (server, backup_server.comment(name, words(mark))),
     ]
 
 
@@ -281,20 +284,13 @@ def settle(targets: Sequence[Target], backup_id: str) -> list[str]:
         if target.state is None and target.before_state:
             server.do(backup_server.rename(target.before, target.name))
             done.append(f"{target.before} renamed back to {target.name}")
-        done += _reopen(target)
+        again = _open_again(target, lambda mark: mark.rest or None)
+        for _server, statement in again:
+            server.do(statement)
+        if again:
+            done.append(f"{target.name} is as it was again")
         target.look()
     return done
-
-
-def _reopen(target: Target) -> list[str]:
-    """Open a database that was closed for a swap, and give it its comment back."""
-    state = target.server.state(target.name)
-    mark = state.mark if state else None
-    if state is None or mark is None or mark.kind != "before":
-        return []
-    target.server.do(backup_server.allow(target.name, mark.step != CLOSED))
-    target.server.do(backup_server.comment(target.name, mark.rest or None))
-    return [f"{target.name} is as it was again"]
 
 
 def unfinished(targets: Sequence[Target], backup_id: str) -> bool:
