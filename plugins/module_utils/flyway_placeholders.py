@@ -21,6 +21,11 @@ class UnknownPlaceholder(Exception):
         self.name = name
 
 
+def as_text(value: object) -> str:
+    """A placeholder's value as text; YAML's true is Flyway's true."""
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+
+
 def replaced(text: str, prefix: str, suffix: str, value_of: Callable[[str], str | None]) -> str:
     """The text with values put in. ``value_of`` takes a name in small letters; None raises UnknownPlaceholder."""
     found: list[str] = []

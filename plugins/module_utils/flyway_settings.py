@@ -14,6 +14,7 @@ from typing import Any
 from . import flyway_version
 from .errors import InputError
 from .flyway_patterns import Pattern
+from .flyway_placeholders import as_text
 from .flyway_version import CURRENT, LATEST, NEXT, Version
 
 DEFAULT_LOCATION = "classpath:db/migration"
@@ -93,7 +94,7 @@ class Settings:
             locations=tuple(values.pop("locations")),
             jars=tuple(values.pop("jars")),
             baseline_version=_version(name, "baseline_version", values.pop("baseline_version")),
-            placeholders={str(key).lower(): _text(value) for key, value in values.pop("placeholders").items()},
+            placeholders={str(key).lower(): as_text(value) for key, value in values.pop("placeholders").items()},
             sql_migration_suffixes=tuple(values.pop("sql_migration_suffixes")),
             encoding=_encoding(name, values.pop("encoding")),
             **values,
@@ -121,11 +122,6 @@ def _pattern(name: str, text: str) -> Pattern:
         return Pattern.of(text)
     except ValueError as error:
         raise InputError(f"{name}: ignore_migration_patterns: {error}") from None
-
-
-def _text(value: Any) -> str:
-    """A placeholder's value as text; YAML's true is Flyway's true."""
-    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 
 def _encoding(name: str, text: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from . import flyway_locations, program_run
 from .errors import InputError
+from .flyway_placeholders import as_text
 from .flyway_settings import SUBOPTIONS, Settings
 from .redact import observed
 
@@ -162,7 +163,7 @@ def _refuse_ours(kind: str, options: Mapping[str, Any]) -> None:
             )
     for name, value in options["environment"].items():
         key = str(name).upper()
-        inner = [match[1] for match in _SETTING_OF["other"].finditer(_text(value)) if _is_ours(match[1])]
+        inner = [match[1] for match in _SETTING_OF["other"].finditer(as_text(value)) if _is_ours(match[1])]
         if inner or (key.startswith("FLYWAY_") and _is_ours(key.removeprefix("FLYWAY_"))):
             raise InputError(f"tool.environment sets Flyway's {inner[0] if inner else name} ({name}): {said}")
 
@@ -249,8 +250,8 @@ def _environment(
         "FLYWAY_DEFAULT_SCHEMA": settings.schema,
         "FLYWAY_TABLE": settings.table,
         "FLYWAY_BASELINE_VERSION": str(settings.baseline_version),
-        "FLYWAY_BASELINE_ON_MIGRATE": _text(settings.baseline_on_migrate),
-        "FLYWAY_OUT_OF_ORDER": _text(settings.out_of_order),
+        "FLYWAY_BASELINE_ON_MIGRATE": as_text(settings.baseline_on_migrate),
+        "FLYWAY_OUT_OF_ORDER": as_text(settings.out_of_order),
         "FLYWAY_IGNORE_MIGRATION_PATTERNS": ",".join(_patterns(item)),
         "FLYWAY_SQL_MIGRATION_SUFFIXES": ",".join(settings.sql_migration_suffixes),
         "FLYWAY_ENCODING": str(item.get("encoding") or settings.encoding),
@@ -261,11 +262,11 @@ def _environment(
         flyway["FLYWAY_TARGET"] = str(item["target"])
     for name in _RARE:
         if getattr(settings, name) != SUBOPTIONS[name]["default"]:
-            flyway[f"FLYWAY_{name.upper()}"] = _text(getattr(settings, name))
+            flyway[f"FLYWAY_{name.upper()}"] = as_text(getattr(settings, name))
     if options["kind"] == "cli" and settings.jars:
         folders = dict.fromkeys(path if os.path.isdir(path) else os.path.dirname(path) for path in settings.jars)
         flyway["FLYWAY_JAR_DIRS"] = ",".join(folders)
-    added = {str(name): _filled(_text(value), login) for name, value in options["environment"].items()}
+    added = {str(name): _filled(as_text(value), login) for name, value in options["environment"].items()}
     return {**own, **flyway, **added}
 
 
@@ -281,10 +282,6 @@ def _location(text: str, working_directory: str | None) -> str:
 def _patterns(item: Mapping[str, Any]) -> list[str]:
     given = item.get("ignore_migration_patterns")
     return list(SUBOPTIONS["ignore_migration_patterns"]["default"] if given is None else given)
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 
 def _json(stdout: bytes) -> list[dict[str, Any]]:
