@@ -20,18 +20,16 @@ from .checks import FAIL, PASS, UNVERIFIED, Check, Finding, Next
 from .postgres import PostgresError, Session
 
 RUNBOOK = "5.3"
-MOST_COUNTED = 100_000
 SHOWN = 10
 PRUNE = "sre.runbooks.ecommerce.idempotency_prune"
 
-_NEWEST = """
-SELECT left(encode(sha256(convert_to(idempotency_key, 'UTF8')), 'hex'), 16), response_status,
-       to_char(created_at::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-       to_char(expires_at::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+_NEWEST = f"""
+SELECT {reading.KEY_NAME}, response_status,
+       {reading.utc("created_at")}, {reading.utc("expires_at")},
        extract(epoch FROM clock_timestamp() - created_at::timestamptz)::float8,
        expires_at::timestamptz < clock_timestamp()
   FROM checkout_idempotency ORDER BY created_at DESC LIMIT %s
-"""
+"""  # noqa: S608 - put together of constants
 _EXPIRED = """
 SELECT count(*), count(*) FILTER (WHERE expires_at < now() - make_interval(secs => %(grace)s)),
        max(extract(epoch FROM clock_timestamp() - expires_at::timestamptz))::float8
@@ -99,7 +97,7 @@ def read(session: Session, expired_seconds: float) -> Idempotency:
 
 
 def _expired(session: Session, expired_seconds: float) -> Expired:
-    ((count, overdue, oldest),) = session.rows(_EXPIRED, {"grace": expired_seconds, "most": MOST_COUNTED})
+    ((count, overdue, oldest),) = session.rows(_EXPIRED, {"grace": expired_seconds, "most": reading.MOST_COUNTED})
     return Expired(int(count), int(overdue), float(oldest or 0.0))
 
 
@@ -136,7 +134,7 @@ def _pruned(seen: Idempotency, params: Mapping[str, Any]) -> Check:
     )
     found = seen.expired
     if found.overdue:
-        count = f"{found.overdue} or more" if found.count >= MOST_COUNTED else str(found.overdue)
+        count = f"{found.overdue} or more" if found.count >= reading.MOST_COUNTED else str(found.overdue)
         told = f"{count}, the oldest since {reading.span(found.oldest_seconds)}"
         return Check(name, title, FAIL, told, expected, hint, RUNBOOK)
     newest = min((entry.age for entry in seen.entries), default=None) if isinstance(seen.entries, list) else None

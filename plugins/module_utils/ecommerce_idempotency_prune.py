@@ -27,7 +27,6 @@ from .postgres import PostgresError, Session
 TABLE = "checkout_idempotency"
 MOST_ROWS = 9_000
 MOST_LISTED = 1_000
-MOST_COUNTED = 100_000
 WIDEST_ZONE_SECONDS = 43_200.0  # how far behind UTC a zone can be
 DELETED, WOULD_DELETE = "deleted", "would_delete"
 
@@ -56,14 +55,13 @@ _AHEAD = "SELECT extract(epoch FROM clock_timestamp() - max(created_at)::timesta
 _COUNT = """
 SELECT count(*) FROM (SELECT FROM checkout_idempotency WHERE expires_at < now() - make_interval(secs => %s) LIMIT %s) AS counted
 """
-_PLAN = """
+_PLAN = f"""
 SELECT idempotency_key, xmin::text, expires_at::text,
-       left(encode(sha256(convert_to(idempotency_key, 'UTF8')), 'hex'), 16), response_status,
-       to_char(created_at::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
-       to_char(expires_at::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+       {reading.KEY_NAME}, response_status,
+       {reading.utc("created_at")}, {reading.utc("expires_at")}
   FROM checkout_idempotency WHERE expires_at < now() - make_interval(secs => %s)
  ORDER BY expires_at, idempotency_key LIMIT %s
-"""
+"""  # noqa: S608 - put together of constants
 _COPY = """
 SELECT t.idempotency_key, (to_jsonb(t) - CASE WHEN %(responses)s THEN '' ELSE 'response_body' END)::text
   FROM checkout_idempotency t
@@ -189,11 +187,11 @@ def _plan(session: Session, params: dict[str, Any]) -> Plan:
         raise _refused(f"{ahead}: what expired is not known")
     grace, most = params["grace_seconds"], params["max_rows"]
     rows = [Row(*row) for row in session.rows(_PLAN, [grace, most])]
-    total = int(session.value(_COUNT, [grace, MOST_COUNTED])) if len(rows) == most else len(rows)
+    total = int(session.value(_COUNT, [grace, reading.MOST_COUNTED])) if len(rows) == most else len(rows)
     plan = Plan(rows, max(0, total - len(rows)))
     if plan.withheld and params["beyond_limits"] == "refuse":
         raise _refused(
-            f"{total}{' or more' if total >= MOST_COUNTED else ''} rows expired, and max_rows is {most}. Raise it, or set "
+            f"{reading.counted(total)} rows expired, and max_rows is {most}. Raise it, or set "
             "beyond_limits to withhold, which prunes those that expired first"
         )
     return plan
@@ -226,7 +224,7 @@ def _act(session: Session, plan: Plan, params: dict[str, Any], context: Context,
     for row in plan.rows:
         row.outcome = row.outcome or "not_tried"
     with contextlib.suppress(PostgresError):
-        plan.left = int(session.value(_COUNT, [params["grace_seconds"], MOST_COUNTED]))
+        plan.left = int(session.value(_COUNT, [params["grace_seconds"], reading.MOST_COUNTED]))
 
 
 def _copy(

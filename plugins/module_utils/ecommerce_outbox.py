@@ -21,7 +21,6 @@ from .postgres import PostgresError, Session
 from .redact import observed
 
 RUNBOOK = "4"
-MOST_COUNTED = 100_000
 BATCH = 100  # rows that the publisher takes at once, the oldest first
 MOST_FAILED = 20
 MOST_LISTED = 100
@@ -130,8 +129,8 @@ class Outbox:
 def read(session: Session, window_seconds: float, most_rows: int) -> Outbox:
     """The outbox of customer_db; each part by itself. PostgresError only when the connection is lost."""
     found = Outbox(
-        pending=reading.attempt(lambda: int(session.value(_COUNT, ["PENDING", MOST_COUNTED]))),
-        failed=reading.attempt(lambda: int(session.value(_COUNT, ["FAILED", MOST_COUNTED]))),
+        pending=reading.attempt(lambda: int(session.value(_COUNT, ["PENDING", reading.MOST_COUNTED]))),
+        failed=reading.attempt(lambda: int(session.value(_COUNT, ["FAILED", reading.MOST_COUNTED]))),
         oldest=reading.attempt(lambda: _oldest(session)),
         given_up=reading.attempt(lambda: [_failed(row) for row in session.rows(_FAILED, [MOST_FAILED])]),
         events=reading.attempt(
@@ -197,7 +196,7 @@ def _pending(seen: Outbox, most: int) -> Check | None:
         return reading.unread(name, title, seen.pending, expected, RUNBOOK)
     hint = "It goes green by itself when the rows turn FAILED: look at outbox.failed and outbox.age too."
     status = FAIL if seen.pending > most else PASS
-    return Check(name, title, status, _count(seen.pending), expected, hint, RUNBOOK)
+    return Check(name, title, status, reading.counted(seen.pending), expected, hint, RUNBOOK)
 
 
 def _age(seen: Outbox, most: float, ahead: str) -> Check | None:
@@ -235,7 +234,7 @@ def _given_up(seen: Outbox) -> Check:
         "Nothing sends them again, a restart neither. When the broker is back: set their status to PENDING, retry_count to "
         "0, error_message and published_at to null; the next look of the publisher sends them with the same eventId."
     )
-    told = _count(seen.failed) + (f", the newest {newest}" if newest else "")
+    told = reading.counted(seen.failed) + (f", the newest {newest}" if newest else "")
     return Check(name, title, FAIL, told, expected, hint, RUNBOOK)
 
 
@@ -312,7 +311,3 @@ def findings(rows: Sequence[Check], seen: Outbox, settle_seconds: float) -> list
     if "outbox.booked" in red and seen.missing(settle_seconds):
         found.append(Finding("orders_lost", "inferred", ["outbox.booked"], ["orders"]))
     return found
-
-
-def _count(number: int) -> str:
-    return f"{number} or more" if number >= MOST_COUNTED else str(number)

@@ -20,6 +20,9 @@ from .postgres import PostgresError, Session
 
 CUSTOMER, ORDER = "customer_db", "order_db"
 AHEAD_SECONDS = 60.0
+MOST_COUNTED = 100_000
+# What a key of an answer is called, in SQL: the key itself lets one ask for the answer.
+KEY_NAME = "left(encode(sha256(convert_to(idempotency_key, 'UTF8')), 'hex'), 16)"
 _ZONE = re.compile(r"UTC|[A-Z][A-Za-z]+(/[A-Z][A-Za-z0-9_+-]+)+")
 
 T = TypeVar("T")
@@ -72,6 +75,16 @@ def answering(name: str, answer: object, runbook: str) -> Check:
         check.observed = answer.message
         check.hint = "Nothing of it was looked at."
     return check
+
+
+def utc(column: str) -> str:
+    """SQL that tells a time of the shop's tables in UTC, ISO 8601."""
+    return f"""to_char({column}::timestamptz AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')"""
+
+
+def counted(number: int) -> str:
+    """A number that was counted up to ``MOST_COUNTED``, as a person says it."""
+    return f"{number} or more" if number >= MOST_COUNTED else str(number)
 
 
 def ahead(newest_age_seconds: float | None, zone_name: str) -> str:

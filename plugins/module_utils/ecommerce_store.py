@@ -43,7 +43,7 @@ SPEC = databases.spec().merge(
     )
 )
 _LIMITS: dict[str, tuple[float, float]] = {
-    "max_pending": (0, ecommerce_outbox.MOST_COUNTED - 1),
+    "max_pending": (0, reading.MOST_COUNTED - 1),
     "max_pending_age_seconds": (0, 10**7),
     "settle_seconds": (1, 10**6),
     "window_seconds": (60, 10**8),

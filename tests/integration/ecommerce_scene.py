@@ -7,12 +7,17 @@ from __future__ import annotations
 import json
 import secrets
 import uuid
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from lab import databases, histories
+from lab.layout import LabError
 from tests.integration.throwaway_postgres import Throwaway
+from tests.support import postgres_majors
 
 CUSTOMER, ORDER, DECOY = "customer_db", "order_db", "customer_db_decoy"
 READER = databases.READER
@@ -108,3 +113,15 @@ class Shop:
             for database, tables in (*TABLES.items(), (DECOY, TABLES[CUSTOMER]))
             for table in tables
         }
+
+
+@contextmanager
+def running(major: int) -> Iterator[Shop]:
+    """The shop on a server of this major, in another zone than its services; the test is skipped where there is none."""
+    try:
+        with postgres_majors.server(major, {"timezone": "Asia/Tokyo"}) as server:
+            shop = Shop(server)
+            shop.prepare()
+            yield shop
+    except LabError as error:
+        pytest.skip(str(error))

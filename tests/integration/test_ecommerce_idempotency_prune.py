@@ -18,7 +18,7 @@ from ansible_collections.sre.runbooks.plugins.module_utils import ecommerce_idem
 from ansible_collections.sre.runbooks.plugins.module_utils.clock import Clock, Deadline
 from ansible_collections.sre.runbooks.plugins.module_utils.errors import InputError, RefusedError, RunbookError
 from ansible_collections.sre.runbooks.plugins.module_utils.operation import Context
-from lab.layout import LabError
+from tests.integration import ecommerce_scene
 from tests.integration.ecommerce_scene import CUSTOMER, DECOY, READER, Shop
 from tests.support import postgres_majors
 
@@ -29,13 +29,8 @@ Result = dict[str, Any]
 
 @pytest.fixture(scope="module", params=[postgres_majors.MAJORS[0], postgres_majors.NEWEST])
 def made(request: pytest.FixtureRequest) -> Iterator[Shop]:
-    try:
-        with postgres_majors.server(request.param, {"timezone": "Asia/Tokyo"}) as server:
-            shop = Shop(server)
-            shop.prepare()
-            yield shop
-    except LabError as error:
-        pytest.skip(str(error))
+    with ecommerce_scene.running(request.param) as shop:
+        yield shop
 
 
 @pytest.fixture
