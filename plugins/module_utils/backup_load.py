@@ -16,11 +16,12 @@ from typing import Any
 from . import backup_marks, backup_programs, backup_server, backup_stream, pg_fingerprint, postgres
 from .backup_catalog import BackupSet
 from .backup_marks import READY, RESTORING
-from .backup_programs import Program, major_of
+from .backup_programs import Program
 from .backup_set import iso
 from .backup_targets import Target
 from .errors import RunbookError
 from .operation import Context
+from .postgres import major_of
 
 MOST_DIFFERENCES = 50
 

@@ -22,7 +22,7 @@ from typing import IO, Any
 from . import libraries
 from .clock import Deadline
 from .errors import DeadlineError, InputError, RunbookError
-from .postgres import APPLICATION_NAME, LIBRARY, tls
+from .postgres import APPLICATION_NAME, LIBRARY, major_of, tls
 from .redact import observed
 
 try:
@@ -74,12 +74,6 @@ def find(name: str, bin_dir: str | None, deadline: Deadline) -> Program:
     if match is None:
         raise InputError(f"{path} --version does not name a version of PostgreSQL: is this {name}?")
     return Program(name, path, match["version"], int(match["major"]))
-
-
-def major_of(server_version: str) -> int:
-    """18 of '18.6 (Debian 18.6-1)'; 0 when it is no version."""
-    match = re.match(r"\d+", server_version)
-    return int(match[0]) if match else 0
 
 
 def refuse_older(program: Program, server_version: str, what: str) -> None:

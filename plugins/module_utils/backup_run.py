@@ -35,7 +35,7 @@ from .backup_set import MANIFEST, OWNER, PARTIAL, Manifest, Saved, check_name, f
 from .databases import Database
 from .errors import InputError, RefusedError, RunbookError
 from .operation import Context
-from .postgres import Session
+from .postgres import Session, major_of
 
 T = TypeVar("T")
 ARCHIVES_FROM = (16, 17)  # majors whose pg_dump writes a format that pg_restore of older ones refuses
@@ -252,7 +252,7 @@ def _open(
     sources = []
     for database in wanted:
         session = stack.enter_context(postgres.session(database.parameters, params, context.deadline))
-        if backup_programs.major_of(session.server_version) >= 17:
+        if major_of(session.server_version) >= 17:
             session.rows("SELECT pg_catalog.set_config('transaction_timeout', '0', false)")
         wait_ms = int(params["lock_wait_seconds"] * 1000)
         for name, value in (("idle_in_transaction_session_timeout", 0), ("lock_timeout", wait_ms)):
@@ -304,7 +304,7 @@ def _tell_of_the_future(params: Mapping[str, Any], context: Context) -> None:
 
 def _tell_of_a_newer_archive(pg_dump: Program, sources: list[Source], context: Context) -> None:
     """Warn where the programs of the server's own major cannot read what this pg_dump writes."""
-    majors = {backup_programs.major_of(source.session.server_version) for source in sources}
+    majors = {major_of(source.session.server_version) for source in sources}
     older = sorted(major for major in majors if any(major < first <= pg_dump.major for first in ARCHIVES_FROM))
     if older:
         context.warn(

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from . import backup_marks
 from .backup_marks import Mark
 from .backup_plan import system_identifier
-from .backup_programs import major_of
 from .backup_set import Saved
 from .clock import Clock, Deadline
 from .errors import RefusedError
-from .postgres import PostgresError, Session
+from .postgres import PostgresError, Session, major_of
 
 STATEMENT_SECONDS = 600.0
 END_SECONDS = 30.0

@@ -15,11 +15,12 @@ from typing import Any, Literal
 from . import backup_marks
 from .backup_catalog import BackupSet
 from .backup_marks import CLOSED, READY, RESTORING
-from .backup_programs import Program, major_of, refuse_older
+from .backup_programs import Program, refuse_older
 from .backup_server import Server, State, may_end
 from .backup_set import Saved
 from .databases import Database
 from .errors import InputError, RefusedError
+from .postgres import major_of
 
 Action = Literal["create", "replace", "open", "undo", "none"]
 

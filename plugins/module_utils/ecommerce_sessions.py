@@ -18,7 +18,7 @@ from . import databases
 from .checks import FAIL, PASS, UNVERIFIED, Check, Finding
 from .databases import Database
 from .operation import Context
-from .postgres import PostgresError, Session
+from .postgres import PostgresError, Session, major_of
 
 RUNBOOK = "4"
 OLDEST = 14
@@ -75,8 +75,7 @@ def look(
     """Checks, findings and data of each database, sampled side by side over ``sample_seconds``."""
 
     def ask(session: Session, _database: Database) -> Change:
-        major = int(session.server_version.split(".")[0].split("beta")[0].split("rc")[0] or 0)
-        if major < OLDEST:
+        if major_of(session.server_version) < OLDEST:
             raise TooOld("other", f"PostgreSQL {session.server_version} does not count lost connections; {OLDEST} does")
         first = _sample(session)
         seconds = context.deadline.within(params["sample_seconds"], "the second sample")

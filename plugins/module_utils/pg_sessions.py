@@ -11,7 +11,6 @@ when its last statement began, and NULL for a session that never ran one.
 from __future__ import annotations
 
 import datetime
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from typing import Any
 
 from .errors import RunbookError
 from .pg_sql_text import READ
-from .postgres import MOST_ROWS, Session
+from .postgres import MOST_ROWS, Session, major_of
 from .redact import observed
 
 OLDEST_MAJOR = 13
@@ -93,8 +92,7 @@ class Backend:
 
 def major(session: Session) -> int:
     """The server's major version. RunbookError where it is older than what is supported."""
-    found = re.match(r"\d+", session.server_version)
-    number = int(found[0]) if found else 0
+    number = major_of(session.server_version)
     if number < OLDEST_MAJOR:
         raise RunbookError(
             f"PostgreSQL at {session.where} is version {session.server_version or 'unknown'}; "

@@ -169,6 +169,12 @@ class _Watchdog:
             held.shutdown(socket.SHUT_RDWR)
 
 
+def major_of(server_version: str) -> int:
+    """18 of '18.6 (Debian 18.6-1)'; 0 when it is no version."""
+    match = re.match(r"\d+", server_version)
+    return int(match[0]) if match else 0
+
+
 class Session:
     """An open connection, outside of transactions: every statement is bounded, and its failure a PostgresError."""
 
